@@ -1,0 +1,147 @@
+"""A detector is a document plus numbers: the value that every compression step takes and returns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from yolo_slim.cfg import Cfg, Conv, Yolo, read_cfg, render
+from yolo_slim.errors import BundleError
+from yolo_slim.files import whole_folder
+from yolo_slim.precision import Precision
+from yolo_slim.weights import Weights, check_weights
+
+CFG, WEIGHTS, PRECISION, NAMES, HISTORY = (
+    "model.cfg", "model.safetensors", "precision.json", "names.txt", "history.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that was done to a bundle: the verb, its settings, what came of it."""
+
+    verb: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A detector.
+
+    cfg: the architecture. weights: see `weights.expected_shapes`. precision: the INT8 plan, None
+    before quantization. history: what was done, oldest first. class_names: empty if unknown.
+    """
+
+    cfg: Cfg
+    weights: Weights
+    precision: Precision | None = None
+    history: tuple[Event, ...] = ()
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n_classes = self.cfg.n_classes
+        if self.class_names and n_classes and len(self.class_names) != n_classes:
+            raise BundleError(
+                f"{self.cfg.source} has classes={n_classes}, {len(self.class_names)} names given"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, 'class 0', 'class 1'... where they are unknown."""
+        return self.class_names or tuple(f"class {k}" for k in range(self.cfg.n_classes))
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether no convolution has a BatchNorm left: there is no gamma to judge by."""
+        return not any(isinstance(s, Conv) and s.batch_normalize for s in self.cfg)
+
+    def then(self, verb: str, settings: dict[str, Any], **changes: Any) -> Bundle:
+        """This bundle with `changes` and one more event in its history."""
+        result = changes.pop("result", {})
+        return replace(self, history=(*self.history, Event(verb, settings, result)), **changes)
+
+    def save(self, path: Path) -> None:
+        """Writes the bundle as a folder, whole or not at all; replaces an older bundle, nothing else.
+
+        Raises BundleError where `path` holds something that is not a bundle.
+        """
+        if path.exists() and not is_replaceable(path):
+            raise BundleError(f"{path} exists and is no bundle: nothing was written; choose another --out")
+        with whole_folder(path) as folder:
+            (folder / CFG).write_text(render(self.cfg))
+            save_file({k: v.contiguous() for k, v in self.weights.items()}, folder / WEIGHTS)
+            if self.precision is not None:
+                (folder / PRECISION).write_text(self.precision.to_json())
+            if self.class_names:
+                (folder / NAMES).write_text("".join(f"{name}\n" for name in self.class_names))
+            events = [asdict(event) for event in self.history]
+            (folder / HISTORY).write_text(json.dumps(events, indent=1))
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads a bundle folder. Nothing in it is unpickled or executed.
+
+    Raises BundleError, CfgError or WeightsError, naming the file.
+    """
+    for name in (CFG, WEIGHTS):
+        if not (path / name).is_file():
+            raise BundleError(f"{path} is no bundle: it has no {name}")
+    cfg = read_cfg(path / CFG)
+    try:
+        weights = load_file(path / WEIGHTS)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BundleError(f"{path / WEIGHTS}: not a safetensors file ({error})") from None
+    check_weights(cfg, weights, str(path / WEIGHTS))
+    precision = None
+    if (path / PRECISION).is_file():
+        precision = Precision.from_json(_text(path / PRECISION), str(path / PRECISION))
+    return Bundle(
+        cfg, weights, precision, _read_history(path / HISTORY), read_names(path / NAMES)
+    )
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Class names, one a line; empty where there is no such file."""
+    if not path.is_file():
+        return ()
+    return tuple(line.strip() for line in _text(path).splitlines() if line.strip())
+
+
+def is_bundle(path: Path) -> bool:
+    return (path / CFG).is_file() and (path / WEIGHTS).is_file()
+
+
+def is_replaceable(path: Path) -> bool:
+    """Whether nothing would be lost: an empty folder, or a folder with a bundle's files alone."""
+    if not path.is_dir():
+        return False
+    return {p.name for p in path.iterdir()} <= {CFG, WEIGHTS, PRECISION, NAMES, HISTORY}
+
+
+def head_convs(cfg: Cfg) -> frozenset[int]:
+    """Indices of the convolutions whose output a [yolo] section reads."""
+    return frozenset(
+        link for index, s in enumerate(cfg) if isinstance(s, Yolo) for link in cfg.links(index)
+    )
+
+
+def _read_history(path: Path) -> tuple[Event, ...]:
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(Event(**event) for event in json.loads(_text(path)))
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{path}: not a history ({error})") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: cannot be read ({error})") from None

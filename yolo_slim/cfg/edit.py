@@ -1,0 +1,83 @@
+"""Pure edits: a document in, a new document out, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from yolo_slim.cfg.coupling import Coupling, Mask, is_depthwise
+from yolo_slim.cfg.sections import Cfg, Conv, Section, Yolo
+from yolo_slim.cfg.verify import verify
+from yolo_slim.errors import CfgError
+
+
+def resize(cfg: Cfg, height: int, width: int) -> Cfg:
+    """The same network for another input size; anchors stay as they are, in pixels of the input."""
+    return _verified(replace(cfg, net=replace(cfg.net, height=height, width=width)))
+
+
+def with_classes(cfg: Cfg, n_classes: int) -> Cfg:
+    """Heads for another number of classes: each [yolo] and the convolution before it."""
+
+    def edit(index: int, section: Section) -> Section:
+        if isinstance(section, Yolo):
+            return replace(section, classes=n_classes)
+        following = cfg[index + 1] if index + 1 < len(cfg) else None
+        if isinstance(following, Yolo):
+            if not isinstance(section, Conv):
+                raise CfgError(f"{cfg.where(index)}: expected a [convolutional] before [yolo]")
+            return replace(section, filters=replace(following, classes=n_classes).head_filters)
+        return section
+
+    return _edited(cfg, edit)
+
+
+def with_anchors(cfg: Cfg, anchors_wh: Sequence[tuple[float, float]]) -> Cfg:
+    """Other anchors, in pixels of the input, as many as the cfg has."""
+    anchors = tuple((float(w), float(h)) for w, h in anchors_wh)
+
+    def edit(index: int, section: Section) -> Section:
+        if not isinstance(section, Yolo):
+            return section
+        if len(section.anchors_wh) != len(anchors):
+            raise CfgError(
+                f"{cfg.where(index)} holds {len(section.anchors_wh)} anchors, {len(anchors)} given"
+            )
+        return replace(section, anchors_wh=anchors)
+
+    return _edited(cfg, edit)
+
+
+def without_batchnorm(cfg: Cfg) -> Cfg:
+    """Every convolution with a bias in the place of its BatchNorm."""
+    return _edited(
+        cfg, lambda _, s: replace(s, batch_normalize=False) if isinstance(s, Conv) else s
+    )
+
+
+def narrow(cfg: Cfg, coupling: Coupling, keep: Mask) -> Cfg:
+    """The cfg with only the classes of channels that `keep` (bool [n_classes]) names."""
+
+    def edit(index: int, section: Section) -> Section:
+        if not isinstance(section, Conv):
+            return section
+        kept_in = keep[coupling.classes(cfg.links(index)[0])]
+        filters = int(keep[coupling.classes(index)].sum())
+        depthwise = is_depthwise(section, len(kept_in))
+        groups = int(kept_in.sum()) if depthwise else section.groups
+        if filters == 0:
+            raise CfgError(f"{cfg.where(index)} would keep 0 of {section.filters} channels")
+        return replace(section, filters=filters, groups=groups)
+
+    return _edited(cfg, edit)
+
+
+def _edited(cfg: Cfg, edit: Callable[[int, Section], Section]) -> Cfg:
+    return _verified(
+        replace(cfg, sections=tuple(edit(index, section) for index, section in enumerate(cfg)))
+    )
+
+
+def _verified(cfg: Cfg) -> Cfg:
+    verify(cfg)
+    return cfg

@@ -1,0 +1,88 @@
+"""The network of a cfg: built fresh when something must run, and thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from yolo_slim.cfg import IMAGE, Cfg, Conv, Shortcut, infer_shapes, input_shape
+from yolo_slim.nn.blocks import build_block
+from yolo_slim.precision import Precision
+
+
+class Network(nn.Module):
+    """Runs the sections of a cfg in order. Its state dict has the keys of a bundle's weights.
+
+    forward(images): images [B, channels, H, W], RGB, 0..1 -> the raw map that each [yolo] reads,
+    [B, len(mask) * (5 + classes), H / stride, W / stride]; the last section's output where there
+    is no [yolo].
+
+    With a `precision`, activations and kernels of the INT8 convolutions are rounded on the way
+    (fake quantization: symmetric, zero point 0, one step per tensor, one per kernel channel).
+
+    >>> from yolo_slim.zoo import build
+    >>> network = Network(build("yolov3-tiny", size_px=32))
+    >>> [tuple(raw.shape) for raw in network(torch.rand(1, 3, 32, 32))]
+    [(1, 255, 1, 1), (1, 255, 2, 2)]
+    """
+
+    def __init__(self, cfg: Cfg, precision: Precision | None = None) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.precision = precision
+        shapes = infer_shapes(cfg)
+        for index, section in enumerate(cfg):
+            in_channels = input_shape(cfg, shapes, index).channels
+            self.add_module(str(index), build_block(section, in_channels, cfg.net.bn_eps))
+        for name, values, neutral in (("mean", cfg.net.mean, 0.0), ("std", cfg.net.std, 1.0)):
+            tensor = torch.tensor(values or (neutral,) * cfg.net.channels).view(1, -1, 1, 1)
+            self.register_buffer(f"_{name}", tensor, persistent=False)
+        self._normalises = bool(cfg.net.mean or cfg.net.std)
+        self._outputs = cfg.yolo_indices or (len(cfg) - 1,)
+        self._last_use = {
+            link: index for index in range(len(cfg)) for link in cfg.links(index) if link != IMAGE
+        }
+        if precision is not None:
+            for index, conv in precision.convs.items():
+                self.get_submodule(str(index)).quantize_weights(conv.weight_scales)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self.forward_with_taps(images, ())[0]
+
+    def forward_with_taps(
+        self, images: Tensor, taps: Collection[int]
+    ) -> tuple[tuple[Tensor, ...], dict[int, Tensor]]:
+        """As forward, and the outputs of the sections whose indices are in `taps`."""
+        x = (images - self._mean) / self._std if self._normalises else images
+        outputs: dict[int, Tensor] = {IMAGE: x}
+        results: dict[int, Tensor] = {}
+        for index in range(len(self.cfg)):
+            links = self.cfg.links(index)
+            inputs = [self._read(outputs, link, index) for link in links]
+            outputs[index] = self.get_submodule(str(index))(*inputs)
+            if index in taps or index in self._outputs:
+                results[index] = outputs[index]
+            for link in set(links):
+                if self._last_use.get(link) == index:
+                    del outputs[link]  # a map is freed when its last reader is done
+        return (
+            tuple(results[index] for index in self._outputs),
+            {index: results[index] for index in taps},
+        )
+
+    def _read(self, outputs: Mapping[int, Tensor], link: int, reader: int) -> Tensor:
+        x = outputs[link]
+        if self.precision is None or not reads_int8(self.cfg, self.precision, reader):
+            return x
+        scale = self.precision.of(link).symmetric_scale
+        return torch.fake_quantize_per_tensor_affine(x, scale, 0, -128, 127)
+
+
+def reads_int8(cfg: Cfg, precision: Precision, index: int) -> bool:
+    """Whether section `index` reads rounded inputs: INT8 convolutions and residual additions."""
+    section = cfg[index]
+    if isinstance(section, Conv):
+        return index in precision.convs
+    return isinstance(section, Shortcut)

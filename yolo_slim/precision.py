@@ -1,0 +1,88 @@
+"""Which number type each section runs in: ranges and scales found by calibration. No torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from yolo_slim.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Range:
+    """The interval that a tensor's values are clipped to before they are rounded."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(f"a range needs finite low <= high, found {self.low}, {self.high}")
+
+    def union(self, other: Range) -> Range:
+        return Range(min(self.low, other.low), max(self.high, other.high))
+
+    @property
+    def symmetric_scale(self) -> float:
+        """Step of the signed grid -128..127 with zero point 0."""
+        return max(-self.low / 128, self.high / 127, 1e-12)
+
+    @property
+    def unsigned_grid(self) -> tuple[float, int]:
+        """Step and zero point of the grid 0..255 that holds 0 exactly."""
+        low, high = min(self.low, 0.0), max(self.high, 0.0)
+        scale = max((high - low) / 255, 1e-12)
+        return scale, min(255, max(0, round(-low / scale)))
+
+
+@dataclass(frozen=True)
+class ConvPrecision:
+    """An INT8 convolution.
+
+    weight_scales: step of each output channel's kernel on the grid -127..127.
+    convolved: range of its output before the activation.
+    """
+
+    weight_scales: tuple[float, ...]
+    convolved: Range
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The INT8 plan of one network; sections that it does not name run in float.
+
+    image: range of the normalised input.
+    outputs: range of each section's output, by section index.
+    convs: the convolutions that run in INT8, by section index.
+    """
+
+    image: Range
+    outputs: dict[int, Range]
+    convs: dict[int, ConvPrecision]
+
+    def of(self, link: int) -> Range:
+        """Range of a section's output; of the image for link -1."""
+        return self.image if link < 0 else self.outputs[link]
+
+    def to_json(self) -> str:
+        return json.dumps({"format": "yolo_slim precision 1", **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "precision.json") -> Precision:
+        """Raises BundleError for anything but a document that `to_json` wrote."""
+        try:
+            document: dict[str, Any] = json.loads(text)
+            return cls(
+                image=Range(**document["image"]),
+                outputs={int(k): Range(**v) for k, v in document["outputs"].items()},
+                convs={
+                    int(k): ConvPrecision(
+                        tuple(float(s) for s in v["weight_scales"]), Range(**v["convolved"])
+                    )
+                    for k, v in document["convs"].items()
+                },
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{source}: not a precision plan ({error})") from None

@@ -1,0 +1,1 @@
+"""Channel pruning: plan what to keep, silence it, absorb it, cut it."""

@@ -1,0 +1,102 @@
+"""The numbers of a network as a plain state dict whose keys derive from its cfg."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from yolo_slim.cfg import Cfg, Conv, Yolo, infer_shapes, input_shape
+from yolo_slim.errors import WeightsError
+from yolo_slim.nn.blocks import ConvBlock
+from yolo_slim.nn.network import Network
+from yolo_slim.precision import Precision
+
+Weights = dict[str, Tensor]
+
+OBJECTNESS_PRIOR = 0.01
+"""Share of cells that are expected to hold an object before anything is learnt."""
+
+
+def expected_shapes(cfg: Cfg) -> dict[str, tuple[int, ...]]:
+    """Keys of the weights of `cfg` and the shape of each."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    maps = infer_shapes(cfg)
+    for index, section in enumerate(cfg):
+        if not isinstance(section, Conv):
+            continue
+        in_channels = input_shape(cfg, maps, index).channels
+        kernel = (section.filters, in_channels // section.groups, section.size, section.size)
+        shapes[f"{index}.conv.weight"] = kernel
+        if section.batch_normalize:
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{index}.bn.{name}"] = (section.filters,)
+        else:
+            shapes[f"{index}.conv.bias"] = (section.filters,)
+    return shapes
+
+
+def check_weights(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weights") -> None:
+    """Raises WeightsError unless `weights` has exactly the tensors that `cfg` needs, all finite."""
+    expected = expected_shapes(cfg)
+    for key in expected.keys() - weights.keys():
+        raise WeightsError(f"{source}: tensor {key} is missing; {cfg.source} needs {expected[key]}")
+    for key in weights.keys() - expected.keys():
+        raise WeightsError(f"{source}: tensor {key} belongs to no section of {cfg.source}")
+    for key, shape in expected.items():
+        found = tuple(weights[key].shape)
+        if found != shape:
+            raise WeightsError(f"{source}: {key} has shape {found}, {cfg.source} needs {shape}")
+        if not torch.isfinite(weights[key]).all():
+            raise WeightsError(f"{source}: {key} holds numbers that are not finite")
+
+
+def random_weights(cfg: Cfg, seed: int = 0) -> Weights:
+    """Weights to start training from: He initialisation (He et al., 2015), prior-aware heads."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(cfg)
+        for index, section in enumerate(cfg):
+            if isinstance(section, Conv):
+                block = network.get_submodule(str(index))
+                assert isinstance(block, ConvBlock)
+                nn.init.kaiming_normal_(block.conv.weight, a=0.1, mode="fan_in")
+            elif isinstance(section, Yolo):
+                _start_head(network.get_submodule(str(index - 1)), section)
+    return weights_of(network)
+
+
+def weights_of(network: nn.Module) -> Weights:
+    """A detached copy of a network's weights, without torch's batch counters."""
+    return {
+        key: tensor.detach().clone().contiguous()
+        for key, tensor in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def network_of(
+    cfg: Cfg, weights: Mapping[str, Tensor], precision: Precision | None = None
+) -> Network:
+    """A network of `cfg` that holds a copy of `weights`, in evaluation mode."""
+    network = Network(cfg, precision)
+    dtype = next(iter(weights.values())).dtype
+    missing, unexpected = network.to(dtype).load_state_dict(dict(weights), strict=False)
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise WeightsError(f"{cfg.source}: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    return network.eval()
+
+
+def _start_head(block: nn.Module, yolo: Yolo) -> None:
+    if not isinstance(block, ConvBlock) or block.conv.bias is None:
+        return
+    nn.init.normal_(block.conv.weight, std=0.01)
+    with torch.no_grad():
+        bias = block.conv.bias.view(len(yolo.mask), 5 + yolo.classes)
+        bias.zero_()
+        if not yolo.new_coords:
+            bias[:, 4] = math.log(OBJECTNESS_PRIOR / (1 - OBJECTNESS_PRIOR))
+            bias[:, 5:] = -math.log(max(yolo.classes - 1, 1))

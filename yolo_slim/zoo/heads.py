@@ -1,0 +1,65 @@
+"""YOLOv3's heads: what is put on a backbone to make a detector of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yolo_slim.cfg import Conv, Maxpool, Route, Section, Upsample, Yolo
+from yolo_slim.zoo.darknet import conv
+
+# k-means anchors of COCO at 416 px, as published with YOLOv3.
+COCO_ANCHORS_WH = (
+    (10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326),
+)  # fmt: skip
+COCO_TINY_ANCHORS_WH = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))
+
+
+def yolo(mask: Sequence[int], anchors_wh: Sequence[tuple[float, float]], classes: int) -> list[Section]:
+    """The linear convolution and the [yolo] section that reads it."""
+    head = Yolo(
+        mask=tuple(mask),
+        anchors_wh=tuple((float(w), float(h)) for w, h in anchors_wh),
+        classes=classes,
+        ignore_thresh=0.7,
+    )
+    return [Conv(filters=head.head_filters, size=1, padding_px=0, activation="linear"), head]
+
+
+def yolov3_heads(
+    sections: list[Section], stride8: int, stride16: int, classes: int, spp: bool = False
+) -> list[Section]:
+    """Three heads, strides 32, 16, 8, with a path up. `sections` ends at stride 32."""
+    sections = list(sections)
+    for level, (filters, lateral) in enumerate(((512, None), (256, stride16), (128, stride8))):
+        if lateral is not None:
+            sections += [Route(sources=(len(sections) - 4,)), conv(filters, 1), Upsample(stride=2)]
+            sections.append(Route(sources=(len(sections) - 1, lateral)))
+        sections += [conv(filters, 1), conv(2 * filters, 3), conv(filters, 1)]
+        if spp and lateral is None:
+            sections += _spatial_pyramid(len(sections) - 1)
+            sections.append(conv(filters, 1))
+        sections += [conv(2 * filters, 3), conv(filters, 1), conv(2 * filters, 3)]
+        mask = range(6 - 3 * level, 9 - 3 * level)
+        sections += yolo(mask, COCO_ANCHORS_WH, classes)
+    return sections
+
+
+def tiny_heads(sections: list[Section], stride16: int, classes: int) -> list[Section]:
+    """Two heads, strides 32 and 16. `sections` ends at stride 32."""
+    sections = [*sections, conv(256, 1), conv(512, 3)]
+    sections += yolo((3, 4, 5), COCO_TINY_ANCHORS_WH, classes)
+    sections += [Route(sources=(len(sections) - 4,)), conv(128, 1), Upsample(stride=2)]
+    sections += [Route(sources=(len(sections) - 1, stride16)), conv(256, 3)]
+    return sections + yolo((0, 1, 2), COCO_TINY_ANCHORS_WH, classes)
+
+
+def _spatial_pyramid(start: int) -> list[Section]:
+    """Max over 5, 9 and 13 px beside the map itself (He et al., SPP, 2014)."""
+    sections: list[Section] = []
+    pools = []
+    for size in (5, 9, 13):
+        if sections:
+            sections.append(Route(sources=(start,)))
+        sections.append(Maxpool(size=size, stride=1, padding_px=size - 1))
+        pools.append(start + len(sections))
+    return [*sections, Route(sources=(*reversed(pools), start))]
