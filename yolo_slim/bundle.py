@@ -1,4 +1,4 @@
-"""A detector is a document plus numbers: the value that every compression step takes and returns."""
+"""A detector is a document plus numbers: what every compression step takes and returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from yolo_slim.cfg import Cfg, Conv, Yolo, read_cfg, render
-from yolo_slim.errors import BundleError
+from yolo_slim.errors import BundleError, InputError
 from yolo_slim.files import whole_folder
 from yolo_slim.precision import Precision
 from yolo_slim.weights import Weights, check_weights
@@ -61,18 +61,28 @@ class Bundle:
         """Whether no convolution has a BatchNorm left: there is no gamma to judge by."""
         return not any(isinstance(s, Conv) and s.batch_normalize for s in self.cfg)
 
+    def require_batchnorm(self, verb: str) -> None:
+        """Raises InputError where there is no gamma left to work on."""
+        if self.is_folded:
+            raise InputError(
+                f"{verb} needs BatchNorm, and {self.cfg.source} has none left (folded or "
+                f"quantized): {verb} the bundle from before that step"
+            )
+
     def then(self, verb: str, settings: dict[str, Any], **changes: Any) -> Bundle:
         """This bundle with `changes` and one more event in its history."""
         result = changes.pop("result", {})
         return replace(self, history=(*self.history, Event(verb, settings, result)), **changes)
 
     def save(self, path: Path) -> None:
-        """Writes the bundle as a folder, whole or not at all; replaces an older bundle, nothing else.
+        """Writes the bundle as a folder, whole or not at all; replaces a bundle, nothing else.
 
         Raises BundleError where `path` holds something that is not a bundle.
         """
         if path.exists() and not is_replaceable(path):
-            raise BundleError(f"{path} exists and is no bundle: nothing was written; choose another --out")
+            raise BundleError(
+                f"{path} exists and is no bundle: nothing was written; choose another --out"
+            )
         with whole_folder(path) as folder:
             (folder / CFG).write_text(render(self.cfg))
             save_file({k: v.contiguous() for k, v in self.weights.items()}, folder / WEIGHTS)
@@ -101,9 +111,7 @@ def load_bundle(path: Path) -> Bundle:
     precision = None
     if (path / PRECISION).is_file():
         precision = Precision.from_json(_text(path / PRECISION), str(path / PRECISION))
-    return Bundle(
-        cfg, weights, precision, _read_history(path / HISTORY), read_names(path / NAMES)
-    )
+    return Bundle(cfg, weights, precision, _read_history(path / HISTORY), read_names(path / NAMES))
 
 
 def read_names(path: Path) -> tuple[str, ...]:

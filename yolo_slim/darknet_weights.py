@@ -60,7 +60,9 @@ def _read_header(path: Path) -> tuple[str, int, int]:
     with path.open("rb") as file:
         raw = file.read(20)
     if len(raw) < 16:
-        raise WeightsError(f"{path}: {len(raw)} bytes; a .weights file starts with a 16-byte header")
+        raise WeightsError(
+            f"{path}: {len(raw)} bytes; a .weights file starts with a 16-byte header"
+        )
     major, minor, revision = struct.unpack("<iii", raw[:12])
     # Darknet widened the counter of seen images to 64 bits at version 0.2.
     if major * 10 + minor >= 2 and 0 <= major < 1000 and 0 <= minor < 1000:

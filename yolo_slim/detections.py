@@ -1,4 +1,4 @@
-"""What a detector says about one image: the one value between runtimes, metrics, drawing and video."""
+"""What a detector says about an image: the value between runtimes, metrics and drawing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Detections:
         if n and not (np.isfinite(self.boxes_xyxy).all() and np.isfinite(self.scores).all()):
             raise ValueError("boxes and scores must be finite numbers")
         if n and not (self.scores.min() >= 0 and self.scores.max() <= 1):
-            raise ValueError(f"scores reach {self.scores.min()}..{self.scores.max()}, expected 0..1")
+            raise ValueError(
+                f"scores reach {self.scores.min()}..{self.scores.max()}, expected 0..1"
+            )
         if n and self.class_ids.min() < 0:
             raise ValueError(f"class ids reach down to {self.class_ids.min()}, expected 0 or more")
 

@@ -34,7 +34,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder; it becomes `path`, replacing an older one, when the block ends well."""
+    """Yields a temporary folder; it becomes `path`, replacing an older one, if all goes well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -53,9 +53,7 @@ def measure(cfg: Cfg) -> tuple[SectionCost, ...]:
             parameters = kernel + section.filters * (2 if section.batch_normalize else 1)
             floats = kernel + section.filters * (4 if section.batch_normalize else 1)
             macs = kernel * shape.height * shape.width
-        costs.append(
-            SectionCost(index, section, in_channels, shape, parameters, floats, macs)
-        )
+        costs.append(SectionCost(index, section, in_channels, shape, parameters, floats, macs))
     return tuple(costs)
 
 

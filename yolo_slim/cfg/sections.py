@@ -1,6 +1,7 @@
 """The document: typed, frozen sections of a Darknet cfg, and the list of them.
 
-    Cfg = Net + (Conv | Shortcut | Route | Maxpool | Upsample | Avgpool | ScaleChannels | Dropout | Yolo)*
+    Cfg = Net + (Conv | Shortcut | Route | Maxpool | Upsample | Avgpool | ScaleChannels
+                 | Dropout | Yolo)*
 
 Links between sections are absolute indices (0 is the first section after [net]; -1 is the image).
 How a link is printed is a matter of `text.render`. Keys that do not change what the network
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 Extras = tuple[tuple[str, str], ...]
 
@@ -33,7 +34,7 @@ class Section:
     extras: Extras = ()
 
     def links(self, index: int) -> tuple[int, ...]:
-        """Indices of the sections that this one, at place `index`, reads from; IMAGE for the image."""
+        """Indices of the sections that this one, at place `index`, reads from."""
         return (index - 1,)
 
     def relinked(self, new_index: dict[int, int]) -> Section:
@@ -61,7 +62,7 @@ class Net(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Conv(Section):
-    """[convolutional]. `padding_px` is Darknet's number, before it is multiplied by the dilation."""
+    """[convolutional]. `padding_px` is Darknet's number, to be multiplied by the dilation."""
 
     kind: ClassVar[str] = "convolutional"
     filters: int = 1
@@ -185,7 +186,7 @@ class Cfg:
     """A network as a document. Everything that is asked about the architecture is asked of it.
 
     >>> from yolo_slim.cfg import parse
-    >>> cfg = parse("[net]\\nwidth=32\\nheight=32\\n[convolutional]\\nfilters=8\\nsize=3\\npad=1\\n")
+    >>> cfg = parse("[net]\\nwidth=32\\nheight=32\\n[convolutional]\\nfilters=8\\nsize=1\\n")
     >>> cfg[0].filters
     8
     """
@@ -204,9 +205,11 @@ class Cfg:
         return self.sections[index]
 
     def where(self, index: int) -> str:
-        """'file:line [kind]' of a section, for messages; `section N` when it was not read from text."""
+        """'file:line [kind]' of a section, for messages; 'section N' if it was not read."""
         section = self.net if index == IMAGE else self.sections[index]
-        place = f"{self.source}:{section.line}" if section.line else f"{self.source} section {index}"
+        place = (
+            f"{self.source}:{section.line}" if section.line else f"{self.source} section {index}"
+        )
         return f"{place} [{section.kind}]"
 
     def links(self, index: int) -> tuple[int, ...]:
@@ -230,6 +233,6 @@ class Cfg:
         return self.net.height, self.net.width
 
     @property
-    def resize_mode(self) -> str:
+    def resize_mode(self) -> Literal["letterbox", "stretch"]:
         """How an image becomes an input: 'letterbox' or 'stretch'."""
         return "letterbox" if self.net.letter_box else "stretch"

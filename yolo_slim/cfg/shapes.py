@@ -75,7 +75,9 @@ def _output_shape(cfg: Cfg, index: int, section: Section, inputs: list[Shape]) -
             )
             return Shape(first.channels, height, width)
         case Upsample():
-            return Shape(first.channels, first.height * section.stride, first.width * section.stride)
+            return Shape(
+                first.channels, first.height * section.stride, first.width * section.stride
+            )
         case Avgpool():
             return Shape(first.channels, 1, 1)
         case Shortcut():

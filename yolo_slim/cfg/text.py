@@ -74,7 +74,7 @@ def read_cfg(path: Path) -> Cfg:
 
 
 def render(cfg: Cfg) -> str:
-    """Prints a cfg in one canonical form; `parse(render(cfg)) == cfg`. Links are printed relative."""
+    """Prints a cfg in one canonical form, links relative; `parse(render(cfg)) == cfg`."""
     blocks = [_block_text(cfg.net, _net_pairs(cfg.net))]
     for index, section in enumerate(cfg):
         blocks.append(_block_text(section, _WRITERS[type(section)](section, index)))
@@ -108,12 +108,12 @@ class _Block:
         # Darknet searches from the front: of two equal keys the first counts.
         return next(((value, line) for name, value, line in self.pairs if name == key), None)
 
-    def text(self, key: str, default: str) -> str:
+    def get_text(self, key: str, default: str) -> str:
         found = self.raw(key)
         return found[0] if found else default
 
-    def int(self, key: str, default: int, at_least: int = 0, at_most: int = 1 << 20) -> int:
-        number = self.float(key, default)
+    def get_int(self, key: str, default: int, at_least: int = 0, at_most: int = 1 << 20) -> int:
+        number = self.get_float(key, default)
         if number != int(number) or not at_least <= number <= at_most:
             found = self.raw(key)
             line = found[1] if found else self.line
@@ -124,14 +124,14 @@ class _Block:
             )
         return int(number)
 
-    def flag(self, key: str) -> bool:
-        return self.float(key, 0) != 0
+    def get_flag(self, key: str) -> bool:
+        return self.get_float(key, 0) != 0
 
-    def float(self, key: str, default: float) -> float:
+    def get_float(self, key: str, default: float) -> float:
         found = self.raw(key)
         return default if found is None else self._number(key, *found)
 
-    def floats(self, key: str) -> tuple[float, ...]:
+    def get_floats(self, key: str) -> tuple[float, ...]:
         found = self.raw(key)
         if found is None:
             return ()
@@ -142,15 +142,15 @@ class _Block:
             raise CfgError(f"{self.source}:{line} [{self.kind}] {key} has {len(parts)} numbers")
         return tuple(self._number(key, part, line) for part in parts)
 
-    def ints(self, key: str) -> tuple[int, ...]:
-        numbers = self.floats(key)
+    def get_ints(self, key: str) -> tuple[int, ...]:
+        numbers = self.get_floats(key)
         if any(n != int(n) or abs(n) > 1 << 20 for n in numbers):
             raise CfgError(f"{self.where} {key}: expected whole numbers, found {numbers}")
         return tuple(int(n) for n in numbers)
 
     def links(self, key: str, index: int) -> tuple[int, ...]:
         """Absolute section indices: a negative number counts back from this section."""
-        numbers = self.ints(key)
+        numbers = self.get_ints(key)
         if not numbers:
             raise CfgError(f"{self.where} needs {key}=, the sections it reads from")
         links = tuple(n if n >= 0 else index + n for n in numbers)
@@ -217,13 +217,13 @@ def _lex(text: str, source: str) -> list[_Block]:
 
 def _read_net(b: _Block) -> Net:
     return Net(
-        width=b.int("width", 416, at_least=1, at_most=16384),
-        height=b.int("height", 416, at_least=1, at_most=16384),
-        channels=b.int("channels", 3, at_least=1, at_most=1024),
-        letter_box=b.flag("letter_box"),
-        bn_eps=b.float("bn_eps", 1e-5),
-        mean=b.floats("mean"),
-        std=b.floats("std"),
+        width=b.get_int("width", 416, at_least=1, at_most=16384),
+        height=b.get_int("height", 416, at_least=1, at_most=16384),
+        channels=b.get_int("channels", 3, at_least=1, at_most=1024),
+        letter_box=b.get_flag("letter_box"),
+        bn_eps=b.get_float("bn_eps", 1e-5),
+        mean=b.get_floats("mean"),
+        std=b.get_floats("std"),
         line=b.line,
         extras=b.extras(),
     )
@@ -246,22 +246,22 @@ def _read_conv(b: _Block, index: int) -> Conv:
     b.refuse("share_index", "xnor", "bin_output", "binary", "antialiasing", "assisted_excitation",
              "deform", "sway", "rotate", "stretch", "stretch_sway", "flipped", "dot", "cbn",
              "coordconv", "reverse")  # fmt: skip
-    size = b.int("size", 1, at_least=1, at_most=255)
-    stride = b.int("stride", 1, at_least=1, at_most=255)
+    size = b.get_int("size", 1, at_least=1, at_most=255)
+    stride = b.get_int("stride", 1, at_least=1, at_most=255)
     for key in ("stride_x", "stride_y"):
-        if b.int(key, stride, at_least=1) != stride:
+        if b.get_int(key, stride, at_least=1) != stride:
             raise CfgError(f"{b.where} {key} differs from stride={stride}: not supported")
-    padding_px = b.int("padding", 0, at_most=255)
-    dilation = b.int("dilation", 1, at_least=1, at_most=255)
+    padding_px = b.get_int("padding", 0, at_most=255)
+    dilation = b.get_int("dilation", 1, at_least=1, at_most=255)
     return Conv(
-        filters=b.int("filters", 1, at_least=1, at_most=65536),
+        filters=b.get_int("filters", 1, at_least=1, at_most=65536),
         size=size,
         stride=stride,
-        padding_px=size // 2 if b.flag("pad") else padding_px,
+        padding_px=size // 2 if b.get_flag("pad") else padding_px,
         dilation=1 if size == 1 else dilation,  # as Darknet does
-        groups=b.int("groups", 1, at_least=1, at_most=65536),
-        batch_normalize=b.flag("batch_normalize"),
-        activation=b.text("activation", "logistic"),
+        groups=b.get_int("groups", 1, at_least=1, at_most=65536),
+        batch_normalize=b.get_flag("batch_normalize"),
+        activation=b.get_text("activation", "logistic"),
         line=b.line,
         extras=b.extras(),
     )
@@ -285,7 +285,7 @@ def _read_shortcut(b: _Block, index: int) -> Shortcut:
     b.refuse("weights_type", "weights_normalization")
     return Shortcut(
         sources=b.links("from", index),
-        activation=b.text("activation", "linear"),
+        activation=b.get_text("activation", "linear"),
         line=b.line,
         extras=b.extras(),
     )
@@ -296,11 +296,11 @@ def _shortcut_pairs(s: Shortcut, index: int) -> Pairs:
 
 
 def _read_route(b: _Block, index: int) -> Route:
-    groups = b.int("groups", 1, at_least=1, at_most=65536)
+    groups = b.get_int("groups", 1, at_least=1, at_most=65536)
     return Route(
         sources=b.links("layers", index),
         groups=groups,
-        group_id=b.int("group_id", 0, at_most=groups - 1),
+        group_id=b.get_int("group_id", 0, at_most=groups - 1),
         line=b.line,
         extras=b.extras(),
     )
@@ -315,15 +315,15 @@ def _route_pairs(s: Route, index: int) -> Pairs:
 
 def _read_maxpool(b: _Block, index: int) -> Maxpool:
     b.refuse("maxpool_depth", "out_channels", "antialiasing")
-    stride = b.int("stride", 1, at_least=1, at_most=255)
+    stride = b.get_int("stride", 1, at_least=1, at_most=255)
     for key in ("stride_x", "stride_y"):
-        if b.int(key, stride, at_least=1) != stride:
+        if b.get_int(key, stride, at_least=1) != stride:
             raise CfgError(f"{b.where} {key} differs from stride={stride}: not supported")
-    size = b.int("size", stride, at_least=1, at_most=255)
+    size = b.get_int("size", stride, at_least=1, at_most=255)
     return Maxpool(
         size=size,
         stride=stride,
-        padding_px=b.int("padding", size - 1, at_most=255),
+        padding_px=b.get_int("padding", size - 1, at_most=255),
         line=b.line,
         extras=b.extras(),
     )
@@ -335,9 +335,9 @@ def _maxpool_pairs(s: Maxpool, index: int) -> Pairs:
 
 
 def _read_upsample(b: _Block, index: int) -> Upsample:
-    if b.float("scale", 1.0) != 1.0:
-        raise CfgError(f"{b.where} scale={b.text('scale', '')} is not supported")
-    stride = b.int("stride", 2, at_least=1, at_most=64)
+    if b.get_float("scale", 1.0) != 1.0:
+        raise CfgError(f"{b.where} scale={b.get_text('scale', '')} is not supported")
+    stride = b.get_int("stride", 2, at_least=1, at_most=64)
     return Upsample(stride=stride, line=b.line, extras=b.extras())
 
 
@@ -350,15 +350,13 @@ def _read_scale_channels(b: _Block, index: int) -> ScaleChannels:
     sources = b.links("from", index)
     if len(sources) != 1:
         raise CfgError(f"{b.where} from= names {len(sources)} sections, expected 1")
-    activation = b.text("activation", "linear")
-    return ScaleChannels(
-        source=sources[0], activation=activation, line=b.line, extras=b.extras()
-    )
+    activation = b.get_text("activation", "linear")
+    return ScaleChannels(source=sources[0], activation=activation, line=b.line, extras=b.extras())
 
 
 def _read_dropout(b: _Block, index: int) -> Dropout:
     b.refuse("dropblock", "dropblock_size_rel", "dropblock_size_abs")
-    probability = b.float("probability", 0.5)
+    probability = b.get_float("probability", 0.5)
     if not 0 <= probability < 1:
         raise CfgError(f"{b.where} probability={probability}: expected 0 up to, not with, 1")
     return Dropout(probability=probability, line=b.line, extras=b.extras())
@@ -366,22 +364,24 @@ def _read_dropout(b: _Block, index: int) -> Dropout:
 
 def _read_yolo(b: _Block, index: int) -> Yolo:
     b.refuse("embedding_layer")
-    numbers = b.floats("anchors")
+    numbers = b.get_floats("anchors")
     if len(numbers) % 2 or not numbers:
-        raise CfgError(f"{b.where} anchors: {len(numbers)} numbers, expected pairs of width, height")
+        raise CfgError(
+            f"{b.where} anchors: {len(numbers)} numbers, expected pairs of width, height"
+        )
     anchors_wh = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    num = b.int("num", len(anchors_wh), at_least=1, at_most=len(anchors_wh))
+    num = b.get_int("num", len(anchors_wh), at_least=1, at_most=len(anchors_wh))
     if num != len(anchors_wh):
         raise CfgError(f"{b.where} num={num}, but anchors= holds {len(anchors_wh)} pairs")
     return Yolo(
-        mask=b.ints("mask") or tuple(range(num)),
+        mask=b.get_ints("mask") or tuple(range(num)),
         anchors_wh=anchors_wh,
-        classes=b.int("classes", 20, at_least=1, at_most=65536),
-        scale_x_y=b.float("scale_x_y", 1.0),
-        new_coords=b.flag("new_coords"),
-        ignore_thresh=b.float("ignore_thresh", 0.5),
-        iou_thresh=b.float("iou_thresh", 1.0),
-        objectness_smooth=b.flag("objectness_smooth"),
+        classes=b.get_int("classes", 20, at_least=1, at_most=65536),
+        scale_x_y=b.get_float("scale_x_y", 1.0),
+        new_coords=b.get_flag("new_coords"),
+        ignore_thresh=b.get_float("ignore_thresh", 0.5),
+        iou_thresh=b.get_float("iou_thresh", 1.0),
+        objectness_smooth=b.get_flag("objectness_smooth"),
         line=b.line,
         extras=b.extras(),
     )

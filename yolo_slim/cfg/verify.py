@@ -19,7 +19,9 @@ def verify(cfg: Cfg) -> None:
         raise CfgError(f"{cfg.where(-1)} bn_eps={net.bn_eps}: expected between 0 and 1")
     for key, values in (("mean", net.mean), ("std", net.std)):
         if values and len(values) != net.channels:
-            raise CfgError(f"{cfg.where(-1)} {key} has {len(values)} numbers, channels={net.channels}")
+            raise CfgError(
+                f"{cfg.where(-1)} {key} has {len(values)} numbers, channels={net.channels}"
+            )
     if any(value <= 0 for value in net.std):
         raise CfgError(f"{cfg.where(-1)} std={net.std}: expected positive numbers")
     for index, section in enumerate(cfg):

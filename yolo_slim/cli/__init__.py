@@ -1,0 +1,35 @@
+"""The console script `yolo-slim`, and the doors in tools/: one module a verb."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+# Read when TensorFlow-free TensorBoard and Albumentations are imported: no chatter, no network.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from yolo_slim.errors import YoloSlimError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
+    from yolo_slim.cli.app import app
+
+    try:
+        app(args=argv, prog_name="yolo-slim")
+    except YoloSlimError as error:
+        _fail(str(error), error.exit_status)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}", 1 if error.errno == errno.ENOSPC else 2)
+
+
+def tool(verb: str) -> None:
+    """What tools/VERB.py calls: the verb with the arguments of the command line."""
+    main([verb, *sys.argv[1:]])
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)

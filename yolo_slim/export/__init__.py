@@ -1,0 +1,1 @@
+"""From a bundle to files that other programs run."""

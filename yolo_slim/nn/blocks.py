@@ -61,17 +61,21 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.convolve(x)
-        return self.activate(x if self.bn is None else self.bn(x))
+        if self.bn is not None:
+            x = self.bn(x)
+        return self.activate(x)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution alone, with its bias if it has one."""
         if self.weight_scales is None:
-            return self.conv(x)
+            convolved: Tensor = self.conv(x)
+            return convolved
         zero_points = torch.zeros_like(self.weight_scales, dtype=torch.int32)
         weight = torch.fake_quantize_per_channel_affine(
             self.conv.weight, self.weight_scales, zero_points, 0, -127, 127
         )
-        return self.conv._conv_forward(x, weight, self.conv.bias)
+        rounded: Tensor = self.conv._conv_forward(x, weight, self.conv.bias)
+        return rounded
 
 
 class MaxpoolBlock(nn.Module):
@@ -173,5 +177,3 @@ def build_block(section: Section, in_channels: int, bn_eps: float) -> nn.Module:
         case Yolo():
             return nn.Identity()
     raise TypeError(f"no module for [{section.kind}]")
-
-

@@ -58,9 +58,7 @@ def decode(raw: Tensor, yolo: Yolo, input_hw: tuple[int, int]) -> tuple[Tensor, 
 
 def decode_all(raws: Sequence[Tensor], cfg: Cfg) -> tuple[Tensor, Tensor]:
     """All heads: boxes_xyxy [B, N, 4] in pixels of the input, scores [B, N, C]."""
-    pairs = [
-        decode(raw, yolo, cfg.input_hw) for raw, yolo in zip(raws, cfg.yolos, strict=True)
-    ]
+    pairs = [decode(raw, yolo, cfg.input_hw) for raw, yolo in zip(raws, cfg.yolos, strict=True)]
     return torch.cat([p[0] for p in pairs], dim=1), torch.cat([p[1] for p in pairs], dim=1)
 
 

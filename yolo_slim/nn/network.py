@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from yolo_slim.cfg import IMAGE, Cfg, Conv, Shortcut, infer_shapes, input_shape
-from yolo_slim.nn.blocks import build_block
+from yolo_slim.nn.blocks import ConvBlock, build_block
 from yolo_slim.precision import Precision
 
 
@@ -28,6 +28,9 @@ class Network(nn.Module):
     [(1, 255, 1, 1), (1, 255, 2, 2)]
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, cfg: Cfg, precision: Precision | None = None) -> None:
         super().__init__()
         self.cfg = cfg
@@ -38,15 +41,16 @@ class Network(nn.Module):
             self.add_module(str(index), build_block(section, in_channels, cfg.net.bn_eps))
         for name, values, neutral in (("mean", cfg.net.mean, 0.0), ("std", cfg.net.std, 1.0)):
             tensor = torch.tensor(values or (neutral,) * cfg.net.channels).view(1, -1, 1, 1)
-            self.register_buffer(f"_{name}", tensor, persistent=False)
-        self._normalises = bool(cfg.net.mean or cfg.net.std)
+            self.register_buffer(name, tensor, persistent=False)
         self._outputs = cfg.yolo_indices or (len(cfg) - 1,)
         self._last_use = {
             link: index for index in range(len(cfg)) for link in cfg.links(index) if link != IMAGE
         }
         if precision is not None:
             for index, conv in precision.convs.items():
-                self.get_submodule(str(index)).quantize_weights(conv.weight_scales)
+                block = self.get_submodule(str(index))
+                assert isinstance(block, ConvBlock)
+                block.quantize_weights(conv.weight_scales)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return self.forward_with_taps(images, ())[0]
@@ -55,8 +59,7 @@ class Network(nn.Module):
         self, images: Tensor, taps: Collection[int]
     ) -> tuple[tuple[Tensor, ...], dict[int, Tensor]]:
         """As forward, and the outputs of the sections whose indices are in `taps`."""
-        x = (images - self._mean) / self._std if self._normalises else images
-        outputs: dict[int, Tensor] = {IMAGE: x}
+        outputs: dict[int, Tensor] = {IMAGE: self.normalise(images)}
         results: dict[int, Tensor] = {}
         for index in range(len(self.cfg)):
             links = self.cfg.links(index)
@@ -71,6 +74,12 @@ class Network(nn.Module):
             tuple(results[index] for index in self._outputs),
             {index: results[index] for index in taps},
         )
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(images - mean) / std per channel, where the cfg states them."""
+        if not (self.cfg.net.mean or self.cfg.net.std):
+            return images
+        return (images - self.mean) / self.std
 
     def _read(self, outputs: Mapping[int, Tensor], link: int, reader: int) -> Tensor:
         x = outputs[link]

@@ -1,8 +1,8 @@
 """Three functions with a law between them: take(mask(bundle)) computes what mask(bundle) does.
 
-    mask    silences the channels that go: their output is 0 everywhere.
-    absorb  moves the constant that a silenced channel used to send into what reads it.
-    take    cuts them out of the tensors and the cfg.
+mask    silences the channels that go: their output is 0 everywhere.
+absorb  moves the constant that a silenced channel used to send into what reads it.
+take    cuts them out of the tensors and the cfg.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from yolo_slim.cfg import (
 )
 from yolo_slim.cfg.coupling import NOT_ZERO_AT_ZERO, is_depthwise
 from yolo_slim.nn.blocks import ACTIVATION_FUNCTIONS
-from yolo_slim.prune.plan import Plan, require_batchnorm
+from yolo_slim.prune.plan import Plan
 from yolo_slim.weights import Weights
 
 SILENT = {name: -1e4 for name in NOT_ZERO_AT_ZERO}
@@ -35,7 +35,7 @@ SILENT = {name: -1e4 for name in NOT_ZERO_AT_ZERO}
 
 
 def mask(bundle: Bundle, plan: Plan) -> Bundle:
-    """The bundle at its old widths, with every channel that `plan` drops at 0 after its activation."""
+    """The bundle at its old widths; every channel that `plan` drops is 0 after its activation."""
     weights = dict(bundle.weights)
     for index, section in enumerate(bundle.cfg):
         if not isinstance(section, Conv):
@@ -60,7 +60,7 @@ def absorb(bundle: Bundle, plan: Plan) -> Bundle:
     (or bias) takes over kernel-sum x constant. Exact in evaluation mode where gamma is 0 and the
     reader is 1x1 or away from the border: at the border a padded kernel sees fewer taps.
     """
-    require_batchnorm(bundle, "absorb")
+    bundle.require_batchnorm("absorb")
     weights = dict(bundle.weights)
     constants: dict[int, Tensor] = {IMAGE: torch.zeros(bundle.cfg.net.channels)}
     shapes = infer_shapes(bundle.cfg)
@@ -118,7 +118,7 @@ def take(bundle: Bundle, plan: Plan) -> Bundle:
 def _kept_in_group(
     coupling: Coupling, plan: Plan, bundle: Bundle, index: int, section: Conv
 ) -> Tensor | None:
-    """Positions along the kernel's second axis that stay; None for a depthwise kernel (it has one)."""
+    """Positions along the kernel's second axis that stay; None for a depthwise kernel."""
     kept = plan.kept(bundle.cfg.links(index)[0])
     if is_depthwise(section, len(kept)):
         return None
@@ -146,9 +146,10 @@ def _constant_through_bn(weights: Weights, index: int, offset: Tensor, eps: floa
     """BatchNorm of a dropped depthwise channel, whose input is the constant that made `offset`."""
     # The mean has been shifted by the offset already; the channel itself still receives it.
     mean = weights[f"{index}.bn.running_mean"].float() + offset
-    scale = weights[f"{index}.bn.weight"].float() / (
-        weights[f"{index}.bn.running_var"].float() + eps
-    ).sqrt()
+    scale = (
+        weights[f"{index}.bn.weight"].float()
+        / (weights[f"{index}.bn.running_var"].float() + eps).sqrt()
+    )
     return (offset - mean) * scale + weights[f"{index}.bn.bias"].float()
 
 

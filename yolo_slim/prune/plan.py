@@ -51,15 +51,6 @@ class Plan:
         return float((~self.keep[free]).mean()) if free.any() else 0.0
 
 
-def require_batchnorm(bundle: Bundle, verb: str) -> None:
-    """Raises InputError for a bundle that has no gamma to judge channels by."""
-    if bundle.is_folded:
-        raise InputError(
-            f"{verb} needs BatchNorm, and {bundle.cfg.source} has none left (folded or quantized): "
-            f"{verb} the bundle from before that step"
-        )
-
-
 def score_classes(bundle: Bundle, coupling: Coupling, reduce: str = "max") -> Scores:
     """|gamma| of each class, float64 [n_classes]; +inf for frozen classes and those without gamma.
 
@@ -113,7 +104,7 @@ def plan_target(
     whole = getattr(totals(bundle.cfg), quantity)
 
     def share(n_dropped: int) -> float:
-        return getattr(totals(planner.at_count(n_dropped).narrowed), quantity) / whole
+        return float(getattr(totals(planner.at_count(n_dropped).narrowed), quantity) / whole)
 
     low, high = 0, planner.n_free
     reachable = share(high)
@@ -133,7 +124,7 @@ def plan_target(
 
 class _Planner:
     def __init__(self, bundle: Bundle, layer_keep: float, multiple: int, reduce: str) -> None:
-        require_batchnorm(bundle, "prune")
+        bundle.require_batchnorm("prune")
         if not 0 <= layer_keep <= 1:
             raise InputError(f"--layer-keep {layer_keep}: expected a share between 0 and 1")
         if multiple < 1:

@@ -1,0 +1,1 @@
+"""INT8: which sections, and from which ranges."""

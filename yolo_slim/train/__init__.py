@@ -1,0 +1,1 @@
+"""One training loop. Plain, sparse and distilled training are settings of it."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
-from yolo_slim.cfg import Cfg, Net, resize, verify
+from yolo_slim.cfg import Cfg, Net, Section, resize, verify
 from yolo_slim.errors import InputError
-from yolo_slim.zoo.darknet import darknet53, darknet_tiny
+from yolo_slim.zoo.darknet import darknet, darknet_tiny
 from yolo_slim.zoo.heads import tiny_heads, yolov3_heads
 
 __all__ = ["build", "names"]
 
-_DETECTORS = {
-    "yolov3": lambda classes: yolov3_heads(darknet53(), 36, 61, classes),
-    "yolov3-spp": lambda classes: yolov3_heads(darknet53(), 36, 61, classes, spp=True),
-    "yolov3-tiny": lambda classes: tiny_heads(darknet_tiny(), 8, classes),
+DARKNET53 = (1, 2, 8, 8, 4)
+
+_DETECTORS: dict[str, Callable[[int], tuple[Section, ...]]] = {
+    "yolov3": lambda classes: yolov3_heads(darknet(DARKNET53), classes),
+    "yolov3-spp": lambda classes: yolov3_heads(darknet(DARKNET53), classes, spp=True),
+    "yolov3-tiny": lambda classes: tiny_heads(darknet_tiny(), classes),
+    # Ours: YOLOv3 at a quarter of its width, with one or two residual blocks a stage.
+    "yolov3-nano": lambda classes: yolov3_heads(darknet((1, 1, 2, 2, 1), 0.25), classes, 0.25),
 }
 
 
@@ -32,6 +37,6 @@ def build(name: str, classes: int = 80, size_px: int = 416) -> Cfg:
         near = difflib.get_close_matches(name, _DETECTORS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"{name!r} is not in the zoo ({', '.join(_DETECTORS)}){hint}")
-    cfg = Cfg(Net(), tuple(_DETECTORS[name](classes)), source=name)
+    cfg = Cfg(Net(), _DETECTORS[name](classes), source=name)
     verify(cfg)
     return resize(cfg, size_px, size_px)

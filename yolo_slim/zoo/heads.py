@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yolo_slim.cfg import Conv, Maxpool, Route, Section, Upsample, Yolo
-from yolo_slim.zoo.darknet import conv
+from yolo_slim.zoo.darknet import Backbone, conv
 
 # k-means anchors of COCO at 416 px, as published with YOLOv3.
 COCO_ANCHORS_WH = (
@@ -14,7 +14,9 @@ COCO_ANCHORS_WH = (
 COCO_TINY_ANCHORS_WH = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))
 
 
-def yolo(mask: Sequence[int], anchors_wh: Sequence[tuple[float, float]], classes: int) -> list[Section]:
+def yolo(
+    mask: Sequence[int], anchors_wh: Sequence[tuple[float, float]], classes: int
+) -> list[Section]:
     """The linear convolution and the [yolo] section that reads it."""
     head = Yolo(
         mask=tuple(mask),
@@ -26,11 +28,13 @@ def yolo(mask: Sequence[int], anchors_wh: Sequence[tuple[float, float]], classes
 
 
 def yolov3_heads(
-    sections: list[Section], stride8: int, stride16: int, classes: int, spp: bool = False
-) -> list[Section]:
-    """Three heads, strides 32, 16, 8, with a path up. `sections` ends at stride 32."""
-    sections = list(sections)
-    for level, (filters, lateral) in enumerate(((512, None), (256, stride16), (128, stride8))):
+    backbone: Backbone, classes: int, width: float = 1.0, spp: bool = False
+) -> tuple[Section, ...]:
+    """The backbone and three heads, strides 32, 16, 8, on a path up."""
+    sections = list(backbone.sections)
+    laterals = (None, backbone.stride16, backbone.stride8)
+    for level, lateral in enumerate(laterals):
+        filters = round(512 * width) >> level
         if lateral is not None:
             sections += [Route(sources=(len(sections) - 4,)), conv(filters, 1), Upsample(stride=2)]
             sections.append(Route(sources=(len(sections) - 1, lateral)))
@@ -39,18 +43,17 @@ def yolov3_heads(
             sections += _spatial_pyramid(len(sections) - 1)
             sections.append(conv(filters, 1))
         sections += [conv(2 * filters, 3), conv(filters, 1), conv(2 * filters, 3)]
-        mask = range(6 - 3 * level, 9 - 3 * level)
-        sections += yolo(mask, COCO_ANCHORS_WH, classes)
-    return sections
+        sections += yolo(range(6 - 3 * level, 9 - 3 * level), COCO_ANCHORS_WH, classes)
+    return tuple(sections)
 
 
-def tiny_heads(sections: list[Section], stride16: int, classes: int) -> list[Section]:
-    """Two heads, strides 32 and 16. `sections` ends at stride 32."""
-    sections = [*sections, conv(256, 1), conv(512, 3)]
+def tiny_heads(backbone: Backbone, classes: int) -> tuple[Section, ...]:
+    """The backbone and two heads, strides 32 and 16."""
+    sections = [*backbone.sections, conv(256, 1), conv(512, 3)]
     sections += yolo((3, 4, 5), COCO_TINY_ANCHORS_WH, classes)
     sections += [Route(sources=(len(sections) - 4,)), conv(128, 1), Upsample(stride=2)]
-    sections += [Route(sources=(len(sections) - 1, stride16)), conv(256, 3)]
-    return sections + yolo((0, 1, 2), COCO_TINY_ANCHORS_WH, classes)
+    sections += [Route(sources=(len(sections) - 1, backbone.stride16)), conv(256, 3)]
+    return (*sections, *yolo((0, 1, 2), COCO_TINY_ANCHORS_WH, classes))
 
 
 def _spatial_pyramid(start: int) -> list[Section]:

@@ -1,0 +1,30 @@
+"""yolo-slim compress"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yolo_slim.cli.options import JsonFile, Threads, console, write_json
+from yolo_slim.pipeline.compress import compress as run_recipe
+from yolo_slim.pipeline.summary import as_report, table_rows, write_table
+from yolo_slim.report.page import write_report
+from yolo_slim.report.table import step_table
+
+
+def compress(
+    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see recipes/.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder; a second call goes on in it.")],
+    threads: Threads = None,
+    json: JsonFile = None,
+) -> None:
+    """The whole pipeline of a recipe: train, sparsify, prune, recover, quantize, export, prove."""
+    compression = run_recipe(recipe, out, console, threads)
+    report = as_report(compression)
+    write_report(out / "report.html", report)
+    write_table(out / "table.csv", compression)
+    console.print(step_table(compression.rows))
+    console.print(f"report: {out / 'report.html'}", highlight=False)
+    write_json(json, {"steps": table_rows(compression)})

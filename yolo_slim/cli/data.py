@@ -1,0 +1,46 @@
+"""yolo-slim data digits | anchors"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yolo_slim.cfg import resize
+from yolo_slim.cli.options import Annotations, Data, Images, console, dataset
+from yolo_slim.data.anchors import best_iou, fit_anchors
+from yolo_slim.data.digits import make_digits
+from yolo_slim.pipeline.scoring import box_sizes
+from yolo_slim.zoo import build
+
+app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
+
+
+@app.command("digits")
+def digits(
+    out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
+    train: Annotated[int, typer.Option(min=1, max=100_000, help="Training images.")] = 1200,
+    val: Annotated[int, typer.Option(min=1, max=100_000, help="Validation images.")] = 200,
+    size: Annotated[int, typer.Option(min=96, max=2048, help="Side of an image in px.")] = 160,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Compose a detection set from scikit-learn's 1,797 handwritten digits."""
+    make_digits(out, train, val, size, seed)
+    console.print(f"{out / 'digits.yaml'}: {train} images to train on, {val} to score")
+
+
+@app.command("anchors")
+def anchors(
+    data: Data = None,
+    images: Images = None,
+    annotations: Annotations = None,
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 9,
+    size: Annotated[int, typer.Option(min=32, max=8192, help="Input size in px.")] = 416,
+) -> None:
+    """k-means anchors of the training boxes, in px of the network's input."""
+    train_data = dataset(data, images, annotations, "train")
+    sizes = box_sizes(train_data, resize(build("yolov3-tiny"), size, size))
+    fitted = fit_anchors(sizes, k)
+    console.print("anchors=" + ", ".join(f"{w:.0f},{h:.0f}" for w, h in fitted.tolist()))
+    console.print(f"mean best IoU {best_iou(sizes, fitted):.3f} over {len(sizes)} boxes")

@@ -1,0 +1,71 @@
+"""yolo-slim evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from yolo_slim.cli.options import (
+    Annotations,
+    Conf,
+    Data,
+    Images,
+    JsonFile,
+    NamesFile,
+    Nms,
+    Resize,
+    RunnableModel,
+    Runtime,
+    Size,
+    Threads,
+    WeightsFile,
+    console,
+    dataset,
+    progress,
+    write_json,
+)
+from yolo_slim.pipeline.models import ModelSource, open_session
+from yolo_slim.pipeline.scoring import score
+from yolo_slim.runtime.detector import Detector
+
+ROWS = {
+    "AP  0.50:0.95": ("AP", "APs", "APm", "APl"),
+    "AP  0.50": ("AP50", "", "", ""),
+    "AP  0.75": ("AP75", "", "", ""),
+    "AR  best 1": ("AR1", "", "", ""),
+    "AR  best 10": ("AR10", "", "", ""),
+    "AR  best 100": ("AR100", "ARs", "ARm", "ARl"),
+}
+
+
+def evaluate(
+    model: RunnableModel,
+    data: Data = None,
+    images: Images = None,
+    annotations: Annotations = None,
+    weights: WeightsFile = None,
+    names: NamesFile = None,
+    runtime: Runtime = None,
+    size: Size = None,
+    resize: Resize = None,
+    conf: Conf = 0.005,
+    nms: Nms = 0.45,
+    threads: Threads = None,
+    json: JsonFile = None,
+) -> None:
+    """The 12 COCO numbers of a model on a data set, in the runtime that it will be deployed in."""
+    source = ModelSource(model, weights, names, size)
+    with open_session(source, runtime, threads) as session:
+        val_data = dataset(data, images, annotations, "val")
+        detector = Detector(session, conf, nms, resize_mode=resize)
+        with progress("evaluate") as advance:
+            numbers = score(detector, val_data, advance)
+        told = {"model": model, "runtime": session.runtime, "images": len(val_data.samples)}
+    table = Table(title=f"{Path(model).name} in {told['runtime']}, {told['images']} images")
+    for title in ("", "all", "small", "medium", "large"):
+        table.add_column(title, justify="right")
+    for title, keys in ROWS.items():
+        table.add_row(title, *(f"{numbers[key]:.4f}" if key else "" for key in keys))
+    console.print(table)
+    write_json(json, {**told, **numbers})

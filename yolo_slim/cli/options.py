@@ -1,0 +1,83 @@
+"""Arguments that several verbs share, and what is made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.describe import read_dataset
+from yolo_slim.errors import InputError
+from yolo_slim.files import whole_file
+from yolo_slim.train.progress import progress_bar
+
+Model = Annotated[
+    str, typer.Argument(help="Bundle folder, run folder, .cfg (with --weights) or zoo name.")
+]
+RunnableModel = Annotated[
+    str, typer.Argument(help="Bundle folder, run folder, .cfg (with --weights), zoo name or .onnx.")
+]
+WeightsFile = Annotated[
+    Path | None, typer.Option("--weights", help="Darknet .weights file of a .cfg.")
+]
+NamesFile = Annotated[Path | None, typer.Option("--names", help="Class names, one a line.")]
+Size = Annotated[
+    int | None, typer.Option("--size", min=32, max=8192, help="Input size in px; else the cfg's.")
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Data description (.yaml) or Darknet's .data file.")
+]
+Images = Annotated[
+    Path | None, typer.Option("--images", help="Folder of images, in place of --data.")
+]
+Annotations = Annotated[Path | None, typer.Option("--annotations", help="COCO JSON of --images.")]
+Runtime = Annotated[
+    str | None,
+    typer.Option("--runtime", help="torch or onnxruntime; else what suits the model."),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads; else all cores.")
+]
+Conf = Annotated[float, typer.Option("--conf", min=0, max=1, help="Least score of a detection.")]
+Nms = Annotated[float, typer.Option("--nms", min=0, max=1, help="IoU above which boxes compete.")]
+Resize = Annotated[
+    Literal["letterbox", "stretch"] | None,
+    typer.Option("--resize", help="How images become inputs; else what the cfg says."),
+]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here, too.")]
+
+console = Console()
+
+
+def dataset(
+    data: Path | None, images: Path | None, annotations: Path | None, split: str
+) -> Dataset:
+    """The data set that was named; its notes are printed."""
+    if data is None and images is None and annotations is None:
+        raise InputError("no data: name --data FILE, or --images DIR with --annotations FILE")
+    found = read_dataset(data, images, annotations, split)
+    for note in found.notes:
+        console.print(f"[yellow]note:[/] {found.source}: {note}", highlight=False)
+    return found
+
+
+def write_json(path: Path | None, document: Any) -> None:
+    """Writes the machine-readable result, where one was asked for."""
+    if path is not None:
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1))
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal; yields advance(done, total)."""
+    with progress_bar(console) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

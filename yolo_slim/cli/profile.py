@@ -1,0 +1,99 @@
+"""yolo-slim profile"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from yolo_slim.cfg import Cfg, Conv, measure, totals
+from yolo_slim.cli.options import (
+    JsonFile,
+    RunnableModel,
+    Runtime,
+    Size,
+    Threads,
+    WeightsFile,
+    console,
+    progress,
+    write_json,
+)
+from yolo_slim.pipeline.models import ModelSource, session_opener
+from yolo_slim.report.table import human
+from yolo_slim.runtime.latency import Latency, measure_latency
+
+
+def profile(
+    model: RunnableModel,
+    weights: WeightsFile = None,
+    runtime: Runtime = "onnxruntime",
+    size: Size = None,
+    compare: Annotated[
+        list[str] | None, typer.Option("--compare", help="Another model, timed in alternation.")
+    ] = None,
+    threads: Threads = None,
+    json: JsonFile = None,
+) -> None:
+    """Parameters, MACs and map sizes by section; measured latency for one image."""
+    sources = {model: ModelSource(model, weights, size_px=size)}
+    sources |= {other: ModelSource(other, size_px=size) for other in compare or ()}
+    with tempfile.TemporaryDirectory() as folder:
+        openers = {
+            name: session_opener(source, Path(folder), runtime, threads, untrained=True)
+            for name, source in sources.items()
+        }
+        cfgs = {name: opener().cfg for name, opener in openers.items()}
+        with progress(f"latency in {runtime}") as advance:
+            latencies = measure_latency(openers, progress=advance)
+    _print_sections(cfgs[model])
+    summary = Table("model", "parameters", "MACs", "latency (median)", "ratio")
+    first = latencies[model].median_ms
+    for name, cfg in cfgs.items():
+        total, ms = totals(cfg), latencies[name].median_ms
+        summary.add_row(
+            name, human(total.parameters), human(total.macs), f"{ms:.2f} ms", f"{ms / first:.2f}"
+        )
+    console.print(summary)
+    document = {name: _document(cfg, latencies[name], sources[name]) for name, cfg in cfgs.items()}
+    others = {name: document[name]["totals"] for name in document if name != model}
+    write_json(json, {**document[model], "runtime": runtime, "compare": others})
+
+
+def _print_sections(cfg: Cfg) -> None:
+    table = Table("#", "section", "filters", "size/stride", "output", "parameters", "MACs")
+    for cost in measure(cfg):
+        section = cost.section
+        row = [str(cost.index), section.kind, "", "", str(cost.shape), "", ""]
+        if isinstance(section, Conv):
+            row[2:4] = [str(section.filters), f"{section.size}x{section.size}/{section.stride}"]
+            row[5:] = [human(cost.parameters), human(cost.macs)]
+        table.add_row(*row)
+    console.print(table)
+
+
+def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
+    total = totals(cfg)
+    path = source.path
+    files = sorted(path.rglob("*.safetensors")) if path.is_dir() else [source.weights or path]
+    return {
+        "totals": {
+            "parameters": total.parameters,
+            "macs": total.macs,
+            "latency_ms": latency.median_ms,
+            "file_bytes": sum(f.stat().st_size for f in files if f.is_file()) or None,
+        },
+        "sections": [
+            {
+                "index": cost.index,
+                "kind": cost.section.kind,
+                "in_channels": cost.in_channels,
+                "output": list(cost.shape),
+                "parameters": cost.parameters,
+                "macs": cost.macs,
+            }
+            for cost in measure(cfg)
+        ],
+    }

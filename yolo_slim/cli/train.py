@@ -1,0 +1,106 @@
+"""yolo-slim train"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from yolo_slim.cfg import with_anchors
+from yolo_slim.cli.options import (
+    Annotations,
+    Data,
+    Images,
+    Model,
+    Size,
+    WeightsFile,
+    console,
+    dataset,
+    progress,
+)
+from yolo_slim.data.anchors import fit_anchors
+from yolo_slim.data.augment import Augmentation
+from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.errors import InputError
+from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.scoring import box_sizes, network_scorer, require_classes
+from yolo_slim.runtime.session import default_threads
+from yolo_slim.train.loop import CHECKPOINT
+from yolo_slim.train.loop import train as train_bundle
+from yolo_slim.train.settings import TrainSettings
+from yolo_slim.zoo import names as zoo_names
+
+
+def train(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", help="Run folder: bundle, checkpoints, logs.")],
+    epochs: Annotated[int, typer.Option("--epochs", min=1)],
+    data: Data = None,
+    weights: WeightsFile = None,
+    images: Images = None,
+    annotations: Annotations = None,
+    size: Size = None,
+    sparsity: Annotated[
+        float, typer.Option(min=0, help="Gammas shrink by their lr x this a step; 0.2 to 0.8.")
+    ] = 0.0,
+    teacher: Annotated[
+        str | None, typer.Option(help="A trained model with the same heads to learn from.")
+    ] = None,
+    distill: Annotated[float, typer.Option(min=0, help="Weight of the teacher's opinion.")] = 1.0,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches per optimizer step.")] = 1,
+    lr: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 1e-3,
+    precision: Annotated[
+        Literal["auto", "bf16", "float32"], typer.Option(help="auto: bf16 where it is fast.")
+    ] = "auto",
+    mosaic: Annotated[float, typer.Option(min=0, max=1, help="Probability.")] = 0.3,
+    flip: Annotated[float, typer.Option(min=0, max=1, help="Probability; 0 for text.")] = 0.5,
+    anchors: Annotated[
+        Literal["keep", "fit"], typer.Option(help="fit: k-means on the training boxes.")
+    ] = "keep",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Annotated[int | None, typer.Option(min=0, max=64, help="Loader processes.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
+) -> None:
+    """Train a detector; with --sparsity its BatchNorm gammas learn which channels may go."""
+    checkpoint = out / "checkpoints" / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise InputError(
+            f"{out} holds a training already: --resume goes on, or choose another --out"
+        )
+    if resume and not checkpoint.exists():
+        raise InputError(f"{out} holds no checkpoint to resume from; leave out --resume")
+    train_data = dataset(data, images, annotations, "train")
+    val_data = dataset(data, None, None, "val") if data is not None else None
+    source = ModelSource(model, weights, size_px=size)
+    bundle = load_model(source, untrained=True, classes=len(train_data.class_names))
+    require_classes(bundle.cfg.n_classes, train_data, model)
+    if anchors == "fit":
+        sizes = box_sizes(train_data, bundle.cfg)
+        fitted = fit_anchors(sizes, len(bundle.cfg.yolos[0].anchors_wh), seed)
+        bundle = replace(bundle, cfg=with_anchors(bundle.cfg, fitted.tolist()))
+    elif model in zoo_names():
+        console.print("[yellow]note:[/] COCO's anchors are kept; --anchors fit suits other data")
+    bundle = replace(bundle, class_names=tuple(train_data.class_names))
+    teacher_bundle = None if teacher is None else load_model(ModelSource(teacher, size_px=size))
+    if workers is None:
+        workers = 0 if default_threads() <= 2 else min(8, default_threads() - 1)
+    settings = TrainSettings(
+        epochs, batch_size, lr, sparsity=sparsity, distill=distill, accumulate=accumulate,
+        precision=precision, seed=seed, workers=workers,
+    )  # fmt: skip
+    training_set = TrainingSet(
+        train_data, bundle.cfg.input_hw, bundle.cfg.resize_mode,
+        Augmentation(mosaic_p=mosaic, flip_p=flip), seed=seed,
+    )  # fmt: skip
+    with progress("reading images") as advance:
+        training_set.warm(advance)
+    trained = train_bundle(
+        bundle, training_set, collate, settings, out, teacher=teacher_bundle,
+        score=None if val_data is None else network_scorer(val_data), resume=resume,
+        console=console,
+    )  # fmt: skip
+    trained.save(out / "bundle")
+    console.print(f"{out / 'bundle'}: trained {epochs} epochs", highlight=False)

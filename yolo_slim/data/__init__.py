@@ -1,0 +1,1 @@
+"""Pictures with boxes: reading, describing, augmenting and serving them."""

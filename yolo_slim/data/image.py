@@ -1,0 +1,155 @@
+"""Pictures from disk: whole, of bearable size, and turned as their annotations expect."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from yolo_slim.errors import DataError
+
+PIXEL_LIMIT = 100_000_000
+"""Larger pictures are refused before decoding: 100 megapixels are 300 MB in memory."""
+
+_JPEG_START = b"\xff\xd8"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# 0xFF before anything but a stuffed zero, a restart marker or a fill byte opens a marker.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+
+
+def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
+    """The picture as uint8 [H, W, 3], blue, green, red, 0 to 255.
+
+    Goes by the content, not the name: PNG called .jpg is fine. Grey and palette pictures become
+    three channels, transparency is dropped, 16 bits become 8: all as `cv2.imread` does it.
+
+    An EXIF orientation is ignored unless `upright`: width, height and boxes of COCO and Darknet
+    annotations refer to the pixels as stored. Pass `upright=True` to show a photo to a person.
+
+    Raises DataError where the file is missing, no picture, incomplete, or over PIXEL_LIMIT.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    _header_size(io.BytesIO(content), path)
+    if not is_complete(content):
+        raise DataError(f"{path} ends early after {len(content)} bytes: fetch the picture again.")
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decode(content, flags)
+    if image is None:
+        raise DataError(f"{path} is damaged: its pixels cannot be decoded. Fetch it again.")
+    return image
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(width_px, height_px) of the picture as stored, from its header: nothing is decoded.
+
+    Raises DataError where the file is missing, no picture, or over PIXEL_LIMIT.
+    """
+    try:
+        with path.open("rb") as file:
+            return _header_size(file, path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def is_complete(content: bytes) -> bool:
+    """Whether a JPEG or PNG reaches its end marker; True for every other format.
+
+    An OpenCV may decode half a JPEG to half a picture over grey and say nothing. Walking
+    the segments finds the true end: thumbnails have end markers of their own, and bytes that some
+    cameras append after the end do no harm.
+    """
+    if content.startswith(_JPEG_START):
+        return _jpeg_ends(content)
+    if content.startswith(_PNG_START):
+        return _png_ends(content)
+    return True
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    position = len(_JPEG_START)
+    while marker := _JPEG_MARKER.search(content, position):
+        position = marker.end()
+        kind = content[position - 1]
+        if kind == 0xD9:
+            return True
+        # A segment begins with its own length; past a scan's header the search runs over its data.
+        position += int.from_bytes(content[position : position + 2], "big")
+    return False
+
+
+def _png_ends(content: bytes) -> bool:
+    position = len(_PNG_START)
+    while position + 12 <= len(content):
+        # A chunk: 4 bytes of length, 4 of name, the data, 4 of checksum.
+        name = content[position + 4 : position + 8]
+        position += 12 + int.from_bytes(content[position : position + 4], "big")
+        if name == b"IEND":
+            return position <= len(content)
+    return False
+
+
+def _header_size(file: object, path: Path) -> tuple[int, int]:
+    try:
+        with _HEADER_LOCK, warnings.catch_warnings():
+            # Pillow warns of big and of odd pictures; the limit here is our own.
+            warnings.simplefilter("ignore")
+            with Image.open(file) as picture:  # type: ignore[arg-type]
+                width_px, height_px = picture.size
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{path} is over the limit of {PIXEL_LIMIT / 1e6:.0f} megapixels."
+        ) from error
+    except Exception as error:
+        # Pillow's readers raise many kinds of error over a damaged header, struct.error among them.
+        raise DataError(f"{path} is not a picture in a known format (JPEG, PNG, ...).") from error
+    if width_px * height_px > PIXEL_LIMIT:
+        raise DataError(
+            f"{path} has {width_px}x{height_px} pixels, expected at most "
+            f"{PIXEL_LIMIT / 1e6:.0f} megapixels: make it smaller."
+        )
+    return width_px, height_px
+
+
+def _decode(content: bytes, flags: int) -> np.ndarray | None:
+    """None for a damaged file, without the lines that OpenCV prints about it."""
+    with _QUIET:
+        try:
+            return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        except cv2.error:
+            return None
+
+
+class _QuietOpenCV:
+    """Silences OpenCV's log, which is one for the process, while any thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._level = cv2.utils.logging.getLogLevel()
+                cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+            self._n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                cv2.utils.logging.setLogLevel(self._level)
+
+
+_QUIET = _QuietOpenCV()
+# Warning filters belong to the process too: two threads that swap them could leave them swapped.
+_HEADER_LOCK = threading.Lock()

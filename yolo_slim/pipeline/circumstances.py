@@ -1,0 +1,55 @@
+"""Where and when a number was measured: it travels with the number."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from pathlib import Path
+
+import onnxruntime
+import torch
+
+import yolo_slim
+from yolo_slim.runtime.session import default_threads
+
+
+def circumstances(seed: int) -> dict[str, str]:
+    """Device, date, versions, commit and seed, as text."""
+    return {
+        "device": f"{_cpu_name()}, {default_threads()} threads",
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": _commit(),
+        "seed": str(seed),
+        "yolo_slim": yolo_slim.__version__,
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def _commit() -> str:
+    """The commit of the checkout that the package runs from; 'unknown' outside of one."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return told.stdout.strip()

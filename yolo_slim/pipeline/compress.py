@@ -1,0 +1,377 @@
+"""Runs a recipe: each step leaves its bundle, a second call goes on where the first one stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cfg import Cfg, Yolo, render, totals, with_anchors
+from yolo_slim.data.anchors import fit_anchors
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.describe import read_dataset
+from yolo_slim.data.digits import make_digits
+from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.errors import InputError
+from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.files import whole_file
+from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.pruning import make_plan, prune_bundle
+from yolo_slim.pipeline.recipe import (
+    START,
+    ExportStep,
+    PruneStep,
+    QuantizeStep,
+    Recipe,
+    SplitSpec,
+    Step,
+    TrainStep,
+    read_recipe,
+)
+from yolo_slim.pipeline.scoring import (
+    box_sizes,
+    input_batches,
+    network_scorer,
+    require_classes,
+    score,
+)
+from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.report.model import StepRow
+from yolo_slim.runtime.detector import Detector
+from yolo_slim.runtime.latency import measure_latency
+from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_threads
+from yolo_slim.train.loop import train
+from yolo_slim.train.progress import progress_bar
+from yolo_slim.weights import network_of, random_weights
+
+RESULT, MARK, BUNDLE, ONNX = "result.json", "recipe-key.txt", "bundle", "model.onnx"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that is finished: its folder, its row of the table, the bundle that came out."""
+
+    name: str
+    folder: Path
+    row: StepRow
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A finished run of a recipe. `start` is the model before its first step."""
+
+    recipe: Recipe
+    recipe_text: str
+    out: Path
+    start: Bundle
+    train_data: Dataset
+    val_data: Dataset
+    steps: tuple[Done, ...]
+
+    @property
+    def rows(self) -> tuple[StepRow, ...]:
+        return tuple(done.row for done in self.steps)
+
+
+def compress(recipe_path: Path, out: Path, console: Console, threads: int | None) -> Compression:
+    """Does every step of the recipe that is not done yet, in `out`, and measures what came of it.
+
+    Raises RecipeError, DataError or another InputError before anything is computed.
+    """
+    recipe = read_recipe(recipe_path)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out names a folder")
+    return _Runner(recipe, recipe_path.read_text(), out, console, threads).run()
+
+
+class _Runner:
+    def __init__(
+        self, recipe: Recipe, text: str, out: Path, console: Console, threads: int | None
+    ) -> None:
+        self.recipe, self.text, self.out, self.console = recipe, text, out, console
+        self.threads = threads or default_threads()
+        self.train_data, self.val_data = self._datasets()
+        self.start = self._start_model()
+        self.trained_start = recipe.model.zoo is None and not self._is_random_cfg()
+        self._training_set: TrainingSet | None = None
+
+    def run(self) -> Compression:
+        self._require_trained_before_use()
+        self.out.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.out / "recipe.toml") as temporary:
+            temporary.write_text(self.text)
+        key = self._start_key()
+        bundle, done = self.start, []
+        if self.trained_start:
+            done.append(self._baseline(key))
+        for number, step in enumerate(self.recipe.step, start=1):
+            key = _digest(key, step.model_dump_json(), self._augment_text(step))
+            finished = self._step(number, step, bundle, done, key)
+            bundle = finished.bundle
+            done.append(finished)
+        done = self._with_latency(done, key)
+        return Compression(
+            self.recipe, self.text, self.out, self.start, self.train_data, self.val_data,
+            tuple(done),
+        )  # fmt: skip
+
+    # --- what the steps start from ---------------------------------------------------------------
+
+    def _datasets(self) -> tuple[Dataset, Dataset]:
+        spec = self.recipe.data
+        if spec.digits:
+            folder = self.out / "data" / "digits"
+            self.console.print(f"data: the built-in digits, in {folder}", highlight=False)
+            make_digits(folder)
+            return _splits(folder / "digits.yaml", None, None)
+        return _splits(spec.description, spec.train, spec.val)
+
+    def _start_model(self) -> Bundle:
+        spec = self.recipe.model
+        name = spec.zoo or str(spec.cfg or spec.bundle)
+        source = ModelSource(name, weights=spec.weights, size_px=spec.size)
+        n_classes = len(self.train_data.class_names)
+        bundle = load_model(source, untrained=True, classes=n_classes)
+        require_classes(bundle.cfg.n_classes, self.train_data, name)
+        require_classes(bundle.cfg.n_classes, self.val_data, name)
+        cfg = bundle.cfg
+        if spec.iou_thresh is not None:
+            cfg = _with_iou_thresh(cfg, spec.iou_thresh)
+        if spec.anchors == "fit":
+            sizes = box_sizes(self.train_data, cfg)
+            fitted = fit_anchors(sizes, len(cfg.yolos[0].anchors_wh), self.recipe.seed)
+            cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in fitted.tolist()])
+        weights = bundle.weights
+        if spec.zoo is not None:
+            weights = random_weights(cfg, self.recipe.seed)
+        return replace(
+            bundle, cfg=cfg, weights=weights, class_names=tuple(self.train_data.class_names)
+        )
+
+    def _is_random_cfg(self) -> bool:
+        return self.recipe.model.cfg is not None and self.recipe.model.weights is None
+
+    def _require_trained_before_use(self) -> None:
+        first = self.recipe.step[0]
+        if not self.trained_start and not isinstance(first, TrainStep):
+            raise InputError(
+                f"step 1 ({first.name}) is {first.verb}, but the model starts at random weights: "
+                "train it first, or name trained weights under [model]"
+            )
+
+    def _start_key(self) -> str:
+        data = self.recipe.data.model_dump_json()
+        sizes = [len(self.train_data.samples), len(self.val_data.samples)]
+        model = self.recipe.model.model_dump_json()
+        cfg = render(self.start.cfg)
+        stamp = ""
+        for path in (self.recipe.model.weights, self.recipe.model.bundle):
+            if path is not None:
+                stamp += f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+        return _digest(data, str(sizes), model, cfg, str(self.recipe.seed), stamp)
+
+    def _augment_text(self, step: Step) -> str:
+        return self.recipe.augment.model_dump_json() if isinstance(step, TrainStep) else ""
+
+    # --- one step --------------------------------------------------------------------------------
+
+    def _baseline(self, key: str) -> Done:
+        return self._cached(
+            self.out / f"00-{START}", START, "start", key, lambda folder: self.start
+        )
+
+    def _step(self, number: int, step: Step, bundle: Bundle, done: list[Done], key: str) -> Done:
+        folder = self.out / f"{number:02d}-{step.name}"
+        if isinstance(step, TrainStep):
+            teacher = next((d.bundle for d in done if d.name == step.teacher), None)
+            if step.teacher == START:
+                teacher = self.start
+            what = (
+                f"train {step.epochs} epochs"
+                + (f", sparsity {step.sparsity:g}" if step.sparsity else "")
+                + (f", taught by {step.teacher}" if teacher else "")
+            )
+            return self._cached(
+                folder, step.name, what, key, lambda f: self._train(step, bundle, teacher, f)
+            )
+        if isinstance(step, PruneStep):
+            return self._cached(
+                folder, step.name, "prune", key, lambda f: self._prune(step, bundle)
+            )
+        if isinstance(step, QuantizeStep):
+            return self._cached(
+                folder, step.name, "quantize", key, lambda f: self._quantize(step, bundle)
+            )
+        what = f"export_onnx {'INT8 ' + step.int8 if step.int8 else 'float'}"
+        return self._cached(folder, step.name, what, key, lambda f: bundle, export=step)
+
+    def _cached(
+        self,
+        folder: Path,
+        name: str,
+        verb: str,
+        key: str,
+        make: Callable[[Path], Bundle],
+        export: ExportStep | None = None,
+    ) -> Done:
+        """A step done for this key is read; one that was begun goes on; else it starts anew."""
+        result = folder / RESULT
+        if _read_text(folder / MARK) != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / MARK).write_text(key)
+        if result.is_file():
+            row = StepRow(**json.loads(result.read_text()))
+            self.console.print(f"[dim]{folder.name}: done before[/]", highlight=False)
+            return Done(name, folder, row, load_bundle(folder / BUNDLE))
+        self.console.print(f"[bold]{folder.name}[/]: {verb}", highlight=False)
+        started = time.perf_counter()
+        bundle = make(folder)
+        seconds = time.perf_counter() - started
+        bundle.save(folder / BUNDLE)
+        row = self._measured(folder, name, verb, bundle, export)
+        row = replace(row, seconds=round(seconds, 1))
+        with whole_file(result) as temporary:
+            temporary.write_text(json.dumps(asdict(row), indent=1))
+        self.console.print(
+            f"{folder.name}: AP {row.AP:.3f}  AP50 {row.AP50:.3f}  ({row.seconds:.0f} s)",
+            highlight=False,
+        )
+        return Done(name, folder, row, bundle)
+
+    def _measured(
+        self, folder: Path, name: str, verb: str, bundle: Bundle, export: ExportStep | None
+    ) -> StepRow:
+        """Size and COCO numbers. Float models and exports run in ONNX Runtime; what quantize
+        leaves is a plan, whose rounding torch imitates."""
+        total = totals(bundle.cfg)
+        row = StepRow(name, verb, total.parameters, total.macs)
+        if bundle.precision is not None and export is None:
+            network = network_of(bundle.cfg, bundle.weights, bundle.precision)
+            with self._progress(f"{name}: evaluate") as advance:
+                numbers = score(Detector(NetworkSession(network)), self.val_data, advance)
+            return replace(
+                row, AP=numbers["AP"], AP50=numbers["AP50"], runtime="torch, imitated INT8"
+            )
+        path = folder / ONNX
+        dynamic = export.dynamic_batch if export else False
+        export_onnx(bundle, path, export.int8 if export else None, dynamic)
+        with self._progress(f"{name}: evaluate") as advance:
+            numbers = score(Detector(OnnxSession(path, self.threads)), self.val_data, advance)
+        return replace(
+            row,
+            AP=numbers["AP"],
+            AP50=numbers["AP50"],
+            file_bytes=path.stat().st_size,
+            runtime="onnxruntime",
+        )
+
+    def _train(
+        self, step: TrainStep, bundle: Bundle, teacher: Bundle | None, folder: Path
+    ) -> Bundle:
+        if self._training_set is None:
+            self._training_set = TrainingSet(
+                self.train_data,
+                bundle.cfg.input_hw,
+                bundle.cfg.resize_mode,
+                self.recipe.augment.options(),
+                seed=self.recipe.seed,
+            )
+            with self._progress("reading images") as advance:
+                self._training_set.warm(advance)
+        workers = 0 if default_threads() <= 2 else min(8, default_threads() - 1)
+        return train(
+            bundle,
+            self._training_set,
+            collate,
+            step.settings(self.recipe.seed, workers),
+            folder,
+            teacher=teacher,
+            score=network_scorer(self.val_data),
+            label=step.name,
+            resume=True,
+            console=self.console,
+        )
+
+    def _prune(self, step: PruneStep, bundle: Bundle) -> Bundle:
+        return prune_bundle(bundle, make_plan(bundle, step), step.absorb)
+
+    def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:
+        cfg = bundle.cfg
+        n_images = min(step.images, len(self.train_data.samples))
+        batches = input_batches(
+            self.train_data, cfg.input_hw, cfg.resize_mode, n_images, self.recipe.seed
+        )
+        with self._progress("calibrate") as advance:
+            return quantize(bundle, batches, lambda done: advance(done, n_images))
+
+    # --- at the end ------------------------------------------------------------------------------
+
+    def _with_latency(self, done: list[Done], key: str) -> list[Done]:
+        path = self.out / "latency.json"
+        known = json.loads(_read_text(path) or "{}")
+        if known.get("key") != key:
+            openers: dict[str, Callable[[], Any]] = {
+                d.name: partial(OnnxSession, d.folder / ONNX, self.threads)
+                for d in done
+                if (d.folder / ONNX).is_file()
+            }
+            with self._progress("latency at 1 image") as advance:
+                measured = measure_latency(openers, progress=advance)
+            known = {"key": key, "median_ms": {n: m.median_ms for n, m in measured.items()}}
+            with whole_file(path) as temporary:
+                temporary.write_text(json.dumps(known, indent=1))
+        return [
+            replace(d, row=replace(d.row, latency_ms=known["median_ms"].get(d.name))) for d in done
+        ]
+
+    @contextmanager
+    def _progress(self, text: str) -> Any:
+        with progress_bar(self.console) as bar:
+            task = bar.add_task(text, total=None)
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            yield advance
+
+
+def _splits(
+    description: Path | None, train_split: SplitSpec | None, val_split: SplitSpec | None
+) -> tuple[Dataset, Dataset]:
+    return (
+        read_dataset(description, *_pair(train_split), "train"),
+        read_dataset(description, *_pair(val_split), "val"),
+    )
+
+
+def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
+    return (split.images, split.annotations) if split else (None, None)
+
+
+def _with_iou_thresh(cfg: Cfg, iou_thresh: float) -> Cfg:
+    return replace(
+        cfg,
+        sections=tuple(
+            replace(s, iou_thresh=iou_thresh) if isinstance(s, Yolo) else s for s in cfg
+        ),
+    )
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""

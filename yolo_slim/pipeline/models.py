@@ -1,0 +1,148 @@
+"""What a person names - a folder, a cfg, a zoo name, an ONNX file - as a bundle or a session."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from yolo_slim.bundle import Bundle, is_bundle, load_bundle, read_names
+from yolo_slim.cfg import Cfg, read_cfg, resize
+from yolo_slim.darknet_weights import read_darknet_weights
+from yolo_slim.errors import InputError
+from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.runtime.session import (
+    OnnxSession,
+    Session,
+    TorchSession,
+    check_runtime,
+    default_threads,
+)
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build, names
+
+BUNDLE_IN_RUN = "bundle"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What was typed: MODEL, and what --weights, --names, --size say about it."""
+
+    model: str
+    weights: Path | None = None
+    names: Path | None = None
+    size_px: int | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.model)
+
+    @property
+    def is_onnx(self) -> bool:
+        return self.path.suffix == ".onnx"
+
+
+def load_model(source: ModelSource, untrained: bool = False, classes: int = 80) -> Bundle:
+    """The bundle that `source` names: a bundle folder, the folder of a run, a cfg, a zoo name.
+
+    untrained: a cfg without weights, or a zoo name (for `classes` classes), starts at random
+    weights; otherwise it is an InputError.
+    """
+    bundle = _load(source, untrained, classes)
+    if source.names is not None:
+        class_names = read_names(source.names)
+        if not class_names:
+            raise InputError(f"{source.names}: no class names found, expected one a line")
+        bundle = replace(bundle, class_names=class_names)
+    if source.size_px is not None:
+        bundle = replace(bundle, cfg=resize(bundle.cfg, source.size_px, source.size_px))
+    return bundle
+
+
+def session_opener(
+    source: ModelSource,
+    folder: Path,
+    runtime: str | None = None,
+    threads: int | None = None,
+    untrained: bool = False,
+) -> Callable[[], Session]:
+    """A function that opens a session over the model, as often as it is called.
+
+    folder: where a bundle that is asked for in ONNX Runtime is exported to.
+    runtime: None takes 'onnxruntime' for an .onnx file and 'torch' for everything else.
+    untrained: random weights will do (for timing).
+    """
+    runtime = runtime or ("onnxruntime" if source.is_onnx else "torch")
+    check_runtime(runtime)
+    threads = threads or default_threads()
+    if source.is_onnx:
+        if runtime != "onnxruntime":
+            raise InputError(
+                f"{source.model} is an ONNX file: it runs in onnxruntime, not {runtime}"
+            )
+        if not source.path.is_file():
+            raise InputError(f"{source.model}: no such file")
+        if source.weights is not None:
+            raise InputError(
+                f"{source.model} carries its weights: --weights makes no sense with it"
+            )
+        return partial(_open_onnx, source, threads)
+    bundle = load_model(source, untrained)
+    if runtime == "torch":
+        return partial(TorchSession, bundle, threads)
+    path = Path(tempfile.mkdtemp(dir=folder)) / "model.onnx"
+    export_onnx(bundle, path, int8="cpu" if bundle.precision else None)
+    return partial(OnnxSession, path, threads)
+
+
+@contextmanager
+def open_session(
+    source: ModelSource, runtime: str | None = None, threads: int | None = None
+) -> Iterator[Session]:
+    """One session over the model; see session_opener."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield session_opener(source, Path(folder), runtime, threads)()
+
+
+def _open_onnx(source: ModelSource, threads: int) -> Session:
+    session = OnnxSession(source.path, threads)
+    if source.size_px is not None and session.cfg.input_hw != (source.size_px, source.size_px):
+        raise InputError(
+            f"{source.model} is made for {session.cfg.net.width}x{session.cfg.net.height} px: "
+            "export it again for another --size"
+        )
+    return session
+
+
+def _load(source: ModelSource, untrained: bool, classes: int) -> Bundle:
+    path = source.path
+    if source.is_onnx:
+        raise InputError(f"{source.model} is an ONNX file; this needs a bundle folder or a cfg")
+    if path.is_dir():
+        if source.weights is not None:
+            raise InputError(f"{path} is a folder with weights of its own: leave out --weights")
+        inner = path / BUNDLE_IN_RUN
+        return load_bundle(inner if not is_bundle(path) and is_bundle(inner) else path)
+    if path.suffix == ".cfg":
+        cfg = read_cfg(path)
+        return _with_weights(cfg, source, untrained)
+    if source.model in names():
+        return _with_weights(build(source.model, classes), source, untrained)
+    if path.exists():
+        raise InputError(f"{path}: expected a bundle folder, a .cfg or an .onnx file")
+    raise InputError(
+        f"{source.model!r} is no bundle folder, .cfg or .onnx file that exists, and no zoo name "
+        f"({', '.join(names())})"
+    )
+
+
+def _with_weights(cfg: Cfg, source: ModelSource, untrained: bool) -> Bundle:
+    if source.weights is not None:
+        weights, _ = read_darknet_weights(source.weights, cfg)
+        return Bundle(cfg, weights)
+    if untrained:
+        return Bundle(cfg, random_weights(cfg))
+    raise InputError(f"{source.model} has no trained weights: name them with --weights FILE")

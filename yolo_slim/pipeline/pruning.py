@@ -1,0 +1,23 @@
+"""From a prune step to a pruned bundle."""
+
+from __future__ import annotations
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.prune.cut import absorb, take
+from yolo_slim.prune.plan import Plan, plan_ratio, plan_target
+
+
+def make_plan(bundle: Bundle, step: PruneStep) -> Plan:
+    """The plan that a prune step asks for."""
+    if step.ratio is not None:
+        return plan_ratio(bundle, step.ratio, step.layer_keep, step.multiple, step.score)
+    quantity = "macs" if step.target_macs is not None else "parameters"
+    target = step.target_macs if step.target_macs is not None else step.target_params
+    assert target is not None
+    return plan_target(bundle, target, quantity, step.layer_keep, step.multiple, step.score)
+
+
+def prune_bundle(bundle: Bundle, plan: Plan, with_absorb: bool) -> Bundle:
+    """Absorbs, if asked to, and cuts."""
+    return take(absorb(bundle, plan) if with_absorb else bundle, plan)

@@ -1,0 +1,243 @@
+"""A compression as a document: a model, data, and the steps that are done to it, in TOML."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from yolo_slim.data.augment import Augmentation
+from yolo_slim.errors import RecipeError
+from yolo_slim.train.settings import TrainSettings
+
+START = "model"
+"""The name by which a step may refer to the model that the recipe starts from."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Strict):
+    """Where to start: a zoo name, a cfg with or without weights, or a bundle folder.
+
+    anchors: 'fit' finds them in the training boxes, 'keep' leaves those of the cfg.
+    iou_thresh: anchors that overlap an object's shape by more look for it too.
+    """
+
+    zoo: str | None = None
+    cfg: Path | None = None
+    weights: Path | None = None
+    bundle: Path | None = None
+    size: Annotated[int, Field(ge=32, le=8192)] | None = None
+    anchors: Literal["fit", "keep"] = "keep"
+    iou_thresh: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSpec:
+        if sum(x is not None for x in (self.zoo, self.cfg, self.bundle)) != 1:
+            raise ValueError("name exactly one of zoo, cfg, bundle")
+        if self.weights is not None and self.cfg is None:
+            raise ValueError("weights belong to a cfg: name it with cfg = ...")
+        return self
+
+
+class SplitSpec(_Strict):
+    images: Path
+    annotations: Path
+
+
+class DataSpec(_Strict):
+    """The built-in digits, a description file, or a pair of folders and annotations."""
+
+    digits: bool = False
+    description: Path | None = None
+    train: SplitSpec | None = None
+    val: SplitSpec | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSpec:
+        pair = self.train is not None and self.val is not None
+        if (self.train is None) != (self.val is None):
+            raise ValueError("train and val go together")
+        if sum((self.digits, self.description is not None, pair)) != 1:
+            raise ValueError("name exactly one of digits = true, description, train with val")
+        return self
+
+
+class AugmentSpec(_Strict):
+    """Probabilities 0..1, and the ranges they apply to."""
+
+    mosaic: Annotated[float, Field(ge=0, le=1)] = 0.5
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    affine: Annotated[float, Field(ge=0, le=1)] = 0.8
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.8
+    scale: tuple[float, float] = (0.6, 1.5)
+    shift: Annotated[float, Field(ge=0, le=0.9)] = 0.15
+
+    def options(self) -> Augmentation:
+        return Augmentation(
+            mosaic_p=self.mosaic,
+            flip_p=self.flip,
+            affine_p=self.affine,
+            colour_p=self.colour,
+            scale=self.scale,
+            shift=self.shift,
+        )
+
+
+class _Step(_Strict):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+
+
+class TrainStep(_Step):
+    verb: Literal["train"]
+    epochs: Annotated[int, Field(ge=1)]
+    teacher: str | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    lr: Annotated[float, Field(gt=0, lt=10)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    sparsity: Annotated[float, Field(ge=0)] = 0.0
+    distill: Annotated[float, Field(ge=0)] = 1.0
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    validations: Annotated[int, Field(ge=0)] = 3
+
+    def settings(self, seed: int, workers: int) -> TrainSettings:
+        chosen = self.model_dump(exclude={"verb", "name", "teacher"})
+        return TrainSettings(seed=seed, workers=workers, **chosen)
+
+
+class PruneStep(_Step):
+    verb: Literal["prune"]
+    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
+    target_params: Annotated[float, Field(gt=0, le=1)] | None = None
+    layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
+    multiple: Annotated[int, Field(ge=1)] = 1
+    score: Literal["max", "mean", "sum"] = "max"
+    absorb: bool = True
+
+    @model_validator(mode="after")
+    def _one_target(self) -> PruneStep:
+        given = (self.ratio, self.target_macs, self.target_params)
+        if sum(x is not None for x in given) != 1:
+            raise ValueError("name exactly one of ratio, target_macs, target_params")
+        return self
+
+
+class QuantizeStep(_Step):
+    verb: Literal["quantize"]
+    images: Annotated[int, Field(ge=1)] = 200
+
+
+class ExportStep(_Step):
+    verb: Literal["export_onnx"]
+    int8: Literal["cpu", "tensorrt"] | None = None
+    dynamic_batch: bool = False
+
+
+Step = Annotated[TrainStep | PruneStep | QuantizeStep | ExportStep, Field(discriminator="verb")]
+
+
+class Recipe(_Strict):
+    """Everything that `compress` needs. Paths are relative to the recipe's own folder."""
+
+    title: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    model: ModelSpec
+    data: DataSpec
+    augment: AugmentSpec = AugmentSpec()
+    step: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Recipe:
+        earlier = [START]
+        folded = quantized = False
+        for number, step in enumerate(self.step, start=1):
+            where = f"step {number} ({step.name})"
+            if step.name in earlier:
+                raise ValueError(f"{where}: the name is taken; names must differ")
+            if isinstance(step, TrainStep | PruneStep) and folded:
+                raise ValueError(f"{where}: {step.verb} needs BatchNorm, which quantize has folded")
+            if isinstance(step, TrainStep) and step.teacher not in (None, *earlier):
+                near = difflib.get_close_matches(str(step.teacher), earlier, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"{where}: teacher {step.teacher!r} is no earlier step{hint}")
+            if isinstance(step, QuantizeStep):
+                folded = quantized = True
+            if isinstance(step, ExportStep) and step.int8 and not quantized:
+                raise ValueError(f"{where}: int8 = {step.int8!r} needs a quantize step before it")
+            earlier.append(step.name)
+        return self
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Reads and checks a recipe; nothing runs before the last step of it is known to make sense.
+
+    Raises RecipeError naming the place, what was found, and what is nearest to it.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not TOML ({error})") from None
+    try:
+        recipe = Recipe.model_validate(document)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {_first_fault(error)}") from None
+    return _located(recipe, path.parent)
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = [str(p + 1) if isinstance(p, int) else p for p in fault["loc"]]
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    text = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(place)
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        text = f"unknown key; known: {', '.join(known)}" + (
+            f". Did you mean {near[0]!r}?" if near else ""
+        )
+    found = (
+        "" if isinstance(fault["input"], dict | list | BaseModel) else f", found {fault['input']!r}"
+    )
+    return f"{'.'.join(place) or 'recipe'}: {text}{found}{more}"
+
+
+def _known_keys(place: list[str]) -> list[str]:
+    tables: dict[str, type[BaseModel]] = {
+        "model": ModelSpec, "data": DataSpec, "augment": AugmentSpec, "train": TrainStep,
+        "prune": PruneStep, "quantize": QuantizeStep, "export_onnx": ExportStep,
+    }  # fmt: skip
+    table = next((tables[p] for p in reversed(place[:-1]) if p in tables), Recipe)
+    return list(table.model_fields)
+
+
+def _located(recipe: Recipe, folder: Path) -> Recipe:
+    def locate(path: Path | None) -> Path | None:
+        return None if path is None else (folder / path.expanduser())
+
+    def split(spec: SplitSpec | None) -> SplitSpec | None:
+        if spec is None:
+            return None
+        return SplitSpec(images=folder / spec.images, annotations=folder / spec.annotations)
+
+    model = recipe.model.model_copy(
+        update={key: locate(getattr(recipe.model, key)) for key in ("cfg", "weights", "bundle")}
+    )
+    data = recipe.data.model_copy(
+        update={
+            "description": locate(recipe.data.description),
+            "train": split(recipe.data.train),
+            "val": split(recipe.data.val),
+        }
+    )
+    return recipe.model_copy(update={"model": model, "data": data})

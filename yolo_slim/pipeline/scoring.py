@@ -1,0 +1,95 @@
+"""COCO numbers of whatever runs: a data set through a detector into the metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from yolo_slim.cfg import Cfg
+from yolo_slim.data.dataset import Dataset, coco_ground_truth
+from yolo_slim.data.image import read_image
+from yolo_slim.detections import Detections
+from yolo_slim.errors import InputError
+from yolo_slim.evaluate.coco import coco_numbers
+from yolo_slim.geometry import ResizeMode, frame_for, render, to_blob, to_input
+from yolo_slim.nn.network import Network
+from yolo_slim.runtime.detector import Detector
+from yolo_slim.runtime.session import NetworkSession
+
+BATCH = 8
+
+
+def require_classes(n_classes: int, dataset: Dataset, model: str) -> None:
+    """Raises InputError where model and data set do not have the same number of classes."""
+    found = len(dataset.class_names)
+    if n_classes != found:
+        raise InputError(
+            f"{model} detects {n_classes} classes, {dataset.source} has {found} "
+            f"({', '.join(dataset.class_names[:4])}...): they must be the same"
+        )
+
+
+def detect_all(
+    detector: Detector, dataset: Dataset, progress: Callable[[int, int], None] | None = None
+) -> dict[int, Detections]:
+    """Detections of every image, by image id."""
+    require_classes(detector.session.cfg.n_classes, dataset, detector.session.cfg.source)
+    found: dict[int, Detections] = {}
+    samples = dataset.samples
+    for start in range(0, len(samples), BATCH):
+        batch = samples[start : start + BATCH]
+        results = detector([read_image(sample.path) for sample in batch])
+        found |= {s.image_id: d for s, d in zip(batch, results, strict=True)}
+        if progress is not None:
+            progress(len(found), len(samples))
+    return found
+
+
+def score(
+    detector: Detector, dataset: Dataset, progress: Callable[[int, int], None] | None = None
+) -> dict[str, float]:
+    """The 12 COCO numbers of a detector on a data set."""
+    found = detect_all(detector, dataset, progress)
+    return coco_numbers(coco_ground_truth(dataset), found, dataset.category_ids)
+
+
+def network_scorer(dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:
+    """What the training loop calls at a validation: a network -> its AP and AP50."""
+
+    def scorer(network: nn.Module) -> dict[str, float]:
+        assert isinstance(network, Network)
+        numbers = score(Detector(NetworkSession(network)), dataset)
+        return {"AP": numbers["AP"], "AP50": numbers["AP50"]}
+
+    return scorer
+
+
+def input_batches(
+    dataset: Dataset,
+    input_hw: tuple[int, int],
+    resize_mode: ResizeMode,
+    n_images: int,
+    seed: int = 0,
+) -> Iterator[torch.Tensor]:
+    """Up to `n_images` images, drawn without replacement, as inputs [B, 3, H, W] in 0..1."""
+    order = np.random.default_rng(seed).permutation(len(dataset.samples))[:n_images]
+    for start in range(0, len(order), BATCH):
+        blobs = []
+        for index in order[start : start + BATCH]:
+            image = read_image(dataset.samples[index].path)
+            frame = frame_for(resize_mode, image.shape[:2], input_hw)
+            blobs.append(to_blob(render(image, frame, input_hw)))
+        yield torch.from_numpy(np.stack(blobs))
+
+
+def box_sizes(dataset: Dataset, cfg: Cfg) -> np.ndarray:
+    """Width and height [n, 2] of every box in pixels of the network's input."""
+    sizes = []
+    for sample in dataset.samples:
+        frame = frame_for(cfg.resize_mode, (sample.height_px, sample.width_px), cfg.input_hw)
+        boxes = to_input(frame, sample.boxes_xyxy)
+        sizes.append(boxes[:, 2:] - boxes[:, :2])
+    return np.concatenate(sizes)

@@ -1,0 +1,165 @@
+"""What a finished compression has to say: the content of its page, and its table."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Conv
+from yolo_slim.data.dataset import Dataset, coco_ground_truth
+from yolo_slim.data.image import read_image
+from yolo_slim.evaluate.coco import ClassAP, per_class_ap
+from yolo_slim.files import whole_file
+from yolo_slim.pipeline.circumstances import circumstances
+from yolo_slim.pipeline.compress import ONNX, Compression, Done
+from yolo_slim.pipeline.recipe import PruneStep, TrainStep
+from yolo_slim.pipeline.scoring import detect_all
+from yolo_slim.report.model import ClassRow, Report
+from yolo_slim.runtime.detector import Detector
+from yolo_slim.runtime.session import OnnxSession, default_threads
+from yolo_slim.video.draw import draw
+
+N_PICTURES = 4
+SHOWN_CONF = 0.3
+
+
+def as_report(run: Compression) -> Report:
+    """Everything the page shows of a finished run."""
+    runnable = [done for done in run.steps if (done.folder / ONNX).is_file()]
+    first, last = runnable[0], runnable[-1]
+    return Report(
+        title=run.recipe.title,
+        summary=_headline(first, last),
+        recipe=run.recipe_text,
+        circumstances=circumstances(run.recipe.seed),
+        steps=run.rows,
+        classes=_classes(run.val_data, first, last),
+        gammas=_gammas(run),
+        channels=_channels(run),
+        curves=_curves(run),
+        pictures=_pictures(run.val_data, first, last),
+        notes=[
+            "AP is measured on the validation images with every step, which also guided no choice "
+            "of weights: the average of the last epochs is taken as it is.",
+            f"Latency: median for one image in ONNX Runtime, {default_threads()} threads, the "
+            "models timed in alternation; resizing and suppression are not counted.",
+        ],
+    )
+
+
+def table_rows(run: Compression) -> list[dict[str, Any]]:
+    """One dictionary a step, with the circumstances in each."""
+    told = circumstances(run.recipe.seed)
+    return [{"recipe": run.recipe.title, **asdict(row), **told} for row in run.rows]
+
+
+def write_table(path: Path, run: Compression) -> None:
+    """The table as CSV: numbers travel with their circumstances."""
+    rows = table_rows(run)
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _headline(first: Done, last: Done) -> str:
+    a, b = first.row, last.row
+    parts = []
+    if a.macs and b.macs:
+        parts.append(f"{b.macs / a.macs:.1%} of the MACs")
+    if a.file_bytes and b.file_bytes:
+        parts.append(f"{b.file_bytes / a.file_bytes:.1%} of the file")
+    if a.latency_ms and b.latency_ms:
+        parts.append(f"{b.latency_ms / a.latency_ms:.0%} of the latency")
+    if a.AP is not None and b.AP is not None:
+        parts.append(f"AP {a.AP:.3f} -> {b.AP:.3f}")
+    return f"From {first.name} to {last.name}: " + ", ".join(parts) + "."
+
+
+def _gammas(run: Compression) -> dict[str, np.ndarray]:
+    """|gamma| before the first sparse training and after the last."""
+    before = run.start
+    shown: dict[str, np.ndarray] = {}
+    steps = {step.name: step for step in run.recipe.step}
+    for done in run.steps:
+        step = steps.get(done.name)
+        if isinstance(step, TrainStep) and step.sparsity:
+            shown.setdefault("before sparsity", _all_gammas(before))
+            shown["after sparsity"] = _all_gammas(done.bundle)
+        before = done.bundle
+    return shown
+
+
+def _all_gammas(bundle: Bundle) -> np.ndarray:
+    gammas = [v.abs().numpy() for k, v in bundle.weights.items() if k.endswith("bn.weight")]
+    return np.concatenate(gammas) if gammas else np.zeros(0)
+
+
+def _channels(run: Compression) -> list[tuple[str, int, int]]:
+    """Widths before the first and after the last prune step."""
+    steps = {step.name: step for step in run.recipe.step}
+    before, first, last = run.start, None, None
+    for done in run.steps:
+        if isinstance(steps.get(done.name), PruneStep):
+            first = first or before
+            last = done.bundle
+        before = done.bundle
+    if first is None or last is None:
+        return []
+    return [
+        (f"{i} {a.size}x{a.size}", a.filters, b.filters)
+        for i, (a, b) in enumerate(zip(first.cfg, last.cfg, strict=True))
+        if isinstance(a, Conv) and isinstance(b, Conv)
+    ]
+
+
+def _curves(run: Compression) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
+    """Loss and AP over the epochs of every training step."""
+    curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    for done in run.steps:
+        path = done.folder / "metrics.csv"
+        if not path.is_file():
+            continue
+        shown: dict[str, tuple[list[float], list[float]]] = {}
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for key in ("loss", "box", "objectness", "classes", "teacher", "AP", "AP50"):
+                    if row.get(key):
+                        epochs, values = shown.setdefault(key, ([], []))
+                        epochs.append(float(row["epoch"]) + 1)
+                        values.append(float(row[key]))
+        curves[done.name] = shown
+    return curves
+
+
+def _classes(data: Dataset, first: Done, last: Done) -> list[ClassRow]:
+    tables: list[dict[str, ClassAP]] = []
+    for done in (first, last):
+        detector = Detector(OnnxSession(done.folder / ONNX, default_threads()))
+        found = detect_all(detector, data)
+        tables.append(per_class_ap(coco_ground_truth(data), found, data.category_ids))
+    return [
+        ClassRow(name, tables[0][name].n_boxes, tables[0][name].AP, tables[1][name].AP)
+        for name in tables[0]
+    ]
+
+
+def _pictures(data: Dataset, first: Done, last: Done) -> list[tuple[str, np.ndarray]]:
+    chosen = [s for s in data.samples if len(s.class_ids)][:N_PICTURES]
+    images = [read_image(sample.path) for sample in chosen]
+    drawn = []
+    for done in (first, last):
+        session = OnnxSession(done.folder / ONNX, default_threads())
+        found = Detector(session, conf=SHOWN_CONF)(images)
+        drawn.append(
+            [
+                (f"{done.name}: {s.path.name}", draw(image, d, data.class_names))
+                for s, image, d in zip(chosen, images, found, strict=True)
+            ]
+        )
+    return [picture for pair in zip(*drawn, strict=True) for picture in pair]

@@ -1,0 +1,110 @@
+"""What every engine looks like from outside, and the two that are always there."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg
+from yolo_slim.errors import InputError
+from yolo_slim.fold import fold_batchnorm
+from yolo_slim.metadata import IMAGE_NAME, from_metadata
+from yolo_slim.nn.network import Network
+from yolo_slim.weights import network_of
+
+Array = NDArray[np.float32]
+RUNTIMES = ("torch", "onnxruntime")
+
+
+class Session(ABC):
+    """A loaded network. `cfg` says how its maps are read, `names` what its classes are called."""
+
+    runtime: str
+
+    def __init__(self, cfg: Cfg, class_names: Sequence[str]) -> None:
+        self.cfg = cfg
+        self.class_names = tuple(class_names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, 'class 0', 'class 1'... where they are unknown."""
+        return self.class_names or tuple(f"class {k}" for k in range(self.cfg.n_classes))
+
+    @abstractmethod
+    def run(self, images: Array) -> list[Array]:
+        """images float32 [B, C, H, W], RGB, 0..1 -> the raw map of each head, float32."""
+
+
+class NetworkSession(Session):
+    """Runs a network that is there already, as it is, on the CPU or wherever it lives."""
+
+    runtime = "torch"
+
+    def __init__(self, network: Network, class_names: Sequence[str] = ()) -> None:
+        super().__init__(network.cfg, class_names)
+        self.network = network
+
+    def run(self, images: Array) -> list[Array]:
+        with torch.inference_mode():
+            device = next(self.network.parameters()).device
+            x = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+            return [raw.float().contiguous().cpu().numpy() for raw in self.network(x)]
+
+
+class TorchSession(NetworkSession):
+    """Runs a bundle in torch on the CPU: BatchNorm folded, channels_last."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        torch.set_num_threads(threads)
+        folded = fold_batchnorm(bundle)
+        network = network_of(folded.cfg, folded.weights, folded.precision)
+        super().__init__(network.to(memory_format=torch.channels_last), bundle.class_names)
+
+
+class OnnxSession(Session):
+    """Runs an ONNX file that this package wrote, in ONNX Runtime on the CPU."""
+
+    runtime = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # Idle threads must not spin: a second session in the process would read up to 3x slower.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises its own types, all of them for bad files
+            reason = str(error).splitlines()[0][:200]
+            raise InputError(f"{path}: ONNX Runtime cannot load it ({reason})") from None
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        super().__init__(*from_metadata(metadata, path.name))
+        self.batch = self.session.get_inputs()[0].shape[0]
+
+    def run(self, images: Array) -> list[Array]:
+        if self.batch == 1 and len(images) > 1:  # the file is made for one image at a time
+            parts = [self.run(images[i : i + 1]) for i in range(len(images))]
+            return [np.concatenate(maps) for maps in zip(*parts, strict=True)]
+        raws: list[Array] = self.session.run(None, {IMAGE_NAME: images})
+        return raws
+
+
+def default_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_runtime(runtime: str) -> None:
+    """Raises InputError for an engine that there is none of."""
+    if runtime not in RUNTIMES:
+        raise InputError(f"runtime {runtime!r} is unknown; choose one of: {', '.join(RUNTIMES)}")

@@ -1,0 +1,70 @@
+"""Which cell and anchor is to find which object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yolo_slim.cfg import Cfg
+
+
+@dataclass(frozen=True)
+class HeadTargets:
+    """The positives of one head, each an (image, anchor, row, column) and what belongs there.
+
+    image, anchor, row, column: int64 [P]. boxes_xyxy: [P, 4] in pixels of the input.
+    class_ids: int64 [P].
+    """
+
+    image: Tensor
+    anchor: Tensor
+    row: Tensor
+    column: Tensor
+    boxes_xyxy: Tensor
+    class_ids: Tensor
+
+
+def assign(targets: Tensor, cfg: Cfg, grids_hw: list[tuple[int, int]]) -> list[HeadTargets]:
+    """Positives of each head for targets [N, 6] (image, class, x1, y1, x2, y2 in input pixels).
+
+    An object goes to the anchor of its shape, whatever head that is in (Redmon and Farhadi,
+    YOLOv3, 2018), and to every other anchor whose shape overlaps it by more than the cfg's
+    `iou_thresh`; there to the cell of its centre.
+    """
+    wh = targets[:, 4:6] - targets[:, 2:4]
+    centre = (targets[:, 4:6] + targets[:, 2:4]) / 2
+    anchors = targets.new_tensor(cfg.yolos[0].anchors_wh)  # [K, 2]
+    overlap = shape_iou(wh, anchors)  # [N, K]
+    in_use = torch.zeros(len(anchors), dtype=torch.bool)
+    for yolo in cfg.yolos:
+        in_use[list(yolo.mask)] = True
+    overlap = overlap.masked_fill(~in_use.to(overlap.device), -1.0)
+    best = overlap.argmax(dim=1)
+    assigned = []
+    for yolo, (height, width) in zip(cfg.yolos, grids_hw, strict=True):
+        stride = targets.new_tensor((cfg.net.width / width, cfg.net.height / height))
+        cell = (centre / stride).long()
+        cell[:, 0].clamp_(0, width - 1)
+        cell[:, 1].clamp_(0, height - 1)
+        mask = torch.tensor(yolo.mask, device=targets.device)
+        wanted = (best[:, None] == mask) | (overlap[:, mask] > yolo.iou_thresh)  # [N, A]
+        row, anchor = wanted.nonzero(as_tuple=True)
+        assigned.append(
+            HeadTargets(
+                image=targets[row, 0].long(),
+                anchor=anchor,
+                row=cell[row, 1],
+                column=cell[row, 0],
+                boxes_xyxy=targets[row, 2:6],
+                class_ids=targets[row, 1].long(),
+            )
+        )
+    return assigned
+
+
+def shape_iou(wh: Tensor, anchors_wh: Tensor) -> Tensor:
+    """Overlap of boxes [N, 2] and anchors [K, 2] laid on one corner, [N, K], 0 to 1."""
+    both = torch.minimum(wh[:, None], anchors_wh[None]).prod(dim=2)
+    return both / (wh.prod(dim=1)[:, None] + anchors_wh.prod(dim=1)[None] - both).clamp(min=1e-9)

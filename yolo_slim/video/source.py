@@ -1,0 +1,167 @@
+"""Where pictures come from: a picture, a folder of them, a video file, a camera or a stream."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from yolo_slim.errors import DataError
+
+PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
+_STREAM = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
+
+# FFmpeg tells standard error what the DataError is about to say. OpenCV reads this once, when a
+# video is first opened or written, so it is set here and not beside the reading.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet
+
+ReadImage = Callable[[Path], np.ndarray]  # path -> uint8 [H, W, 3] in BGR order
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video: fps in frames a second and n_frames are None for many streams.
+
+    n_frames is what the file announces; the frames that can be decoded may be fewer.
+    """
+
+    width: int
+    height: int
+    fps: float | None
+    n_frames: int | None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture to look at.
+
+    image_bgr: uint8 [H, W, 3].
+    name: fit for a file name, without suffix; the same for all frames of a video.
+    index: 0, 1, 2 ... within the source.
+    video: the video it belongs to; None for a still picture.
+    """
+
+    image_bgr: np.ndarray
+    name: str
+    index: int
+    video: VideoInfo | None = None
+
+
+def read_bgr(path: Path) -> np.ndarray:
+    """A picture as uint8 [H, W, 3] in BGR order, turned as its EXIF says. Raises DataError."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path} cannot be decoded as a picture; expected JPEG, PNG or the like.")
+    return image
+
+
+def frames(source: str | Path, read_image: ReadImage = read_bgr) -> Iterator[Frame]:
+    """The pictures of a source, one after another.
+
+    source: a picture; a folder, whose pictures come sorted by name (other files and sub-folders
+        are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...
+    read_image: how a still picture is read.
+
+    The source is opened at once: a missing one, a folder without pictures and a video without a
+    frame raise DataError here, a broken picture when its turn comes.
+    """
+    address = str(source)
+    if _STREAM.match(address):
+        return _video(address, re.sub(r"\W+", "-", _public(address)).strip("-"))
+    path = Path(source)
+    if path.is_dir():
+        return _pictures(_pictures_in(path), read_image)
+    if path.is_file():
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            return _pictures([path], read_image)
+        return _video(address, path.stem)
+    if address.isdecimal():
+        return _video(int(address), f"camera{address}")
+    raise DataError(
+        f"{address} does not exist. "
+        "Pass a picture, a folder, a video file, a camera number or a stream (rtsp://...)."
+    )
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    pictures = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
+    )
+    if not pictures:
+        raise DataError(
+            f"{folder} holds no picture; expected at least one of "
+            f"{' '.join(sorted(PICTURE_SUFFIXES))}."
+        )
+    return pictures
+
+
+def _pictures(paths: list[Path], read_image: ReadImage) -> Iterator[Frame]:
+    for index, path in enumerate(paths):
+        yield Frame(read_image(path), path.stem, index)
+
+
+def _video(address: str | int, name: str) -> Iterator[Frame]:
+    with _quiet():
+        backend = cv2.CAP_ANY if isinstance(address, int) else cv2.CAP_FFMPEG
+        capture = cv2.VideoCapture(address, backend)
+        decoded, first = capture.read()
+    if not decoded:
+        capture.release()
+        raise DataError(
+            f"{_public(str(address))} gives no video frame. "
+            "Expected a video file, camera or stream that OpenCV's FFmpeg can decode."
+        )
+    height, width = first.shape[:2]  # of the picture itself: the header ignores rotation
+    info = VideoInfo(
+        width,
+        height,
+        fps=_known(capture.get(cv2.CAP_PROP_FPS)),
+        n_frames=_whole(_known(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
+    )
+    return _video_frames(capture, first, name, info)
+
+
+def _video_frames(
+    capture: cv2.VideoCapture, image: np.ndarray, name: str, info: VideoInfo
+) -> Iterator[Frame]:
+    index, more = 0, True
+    try:
+        while more:
+            yield Frame(image, name, index, info)
+            more, image = capture.read()
+            index += 1
+    finally:
+        capture.release()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps OpenCV from telling standard error what the DataError is about to say."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _known(value: float) -> float | None:
+    """OpenCV answers 0, a negative number or NaN for what it does not know."""
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _public(address: str) -> str:
+    """The address without user and password: it ends up in messages and file names."""
+    return re.sub(r"//[^/@]*@", "//", address)
