@@ -53,11 +53,12 @@ class ConvBlock(nn.Module):
         )
         self.bn = nn.BatchNorm2d(section.filters, eps=bn_eps) if section.batch_normalize else None
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
-        self.weight_scales: Tensor | None = None
+        self.weight_scales: Tensor | None
+        self.register_buffer("weight_scales", None, persistent=False)
 
     def quantize_weights(self, scales: tuple[float, ...]) -> None:
         """From now on the kernel is rounded to -127..127 steps of its channel's scale."""
-        self.register_buffer("weight_scales", torch.tensor(scales), persistent=False)
+        self.weight_scales = torch.tensor(scales)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.convolve(x)

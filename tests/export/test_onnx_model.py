@@ -1,0 +1,94 @@
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from yolo_slim.cfg import read_cfg, resize
+from yolo_slim.errors import InputError
+from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.runtime.session import NetworkSession, OnnxSession
+from yolo_slim.weights import network_of
+from yolo_slim.zoo import build, names
+
+SPECIAL = ["AlexeyAB/yolov4-tiny", "AlexeyAB/yolov3-tiny-prn", "AlexeyAB/enet-coco",
+           "yolo-fastest/yolo-fastest-1.1", "AlexeyAB/yolov4-csp"]  # fmt: skip
+
+
+def images(seed=0, count=2):
+    return np.random.default_rng(seed).random((count, 3, 64, 64), np.float32)
+
+
+def heads(bundle, x):
+    return NetworkSession(network_of(bundle.cfg, bundle.weights, bundle.precision)).run(x)
+
+
+def assert_onnx_is_torch(bundle, path):
+    export_onnx(bundle, path, dynamic_batch=True)
+    for a, b in zip(heads(bundle, images()), OnnxSession(path, 2).run(images()), strict=True):
+        assert np.std(a) > 1e-3
+        assert np.abs(a - b).max() <= 1e-4 * max(1.0, np.abs(a).max())
+
+
+@pytest.mark.parametrize("name", names())
+def test_onnx_is_torch_on_the_zoo(name, random_bundle, tmp_path):
+    bundle = random_bundle(build(name, 4, 64), dtype=torch.float32)
+    assert_onnx_is_torch(bundle, tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("stem", SPECIAL)
+def test_onnx_is_torch_on_special_cfgs(stem, shared_root, random_bundle, tmp_path):
+    cfg = resize(read_cfg(shared_root / "cfg" / f"{stem}.cfg"), 64, 64)
+    assert_onnx_is_torch(random_bundle(cfg, dtype=torch.float32), tmp_path / "a.onnx")
+
+
+@pytest.fixture
+def quantized(random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 4, 64), dtype=torch.float32)
+    return bundle, quantize(bundle, [torch.from_numpy(images(s, 8)) for s in range(4)])
+
+
+@pytest.mark.parametrize("profile", ["cpu", "tensorrt"])
+def test_int8_follows_float(profile, quantized, tmp_path):
+    bundle, int8 = quantized
+    export_onnx(int8, tmp_path / "a.onnx", profile)
+    rounded = OnnxSession(tmp_path / "a.onnx", 2).run(images(9))
+    for a, b in zip(heads(bundle, images(9)), rounded, strict=True):
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95
+
+
+def test_the_tensorrt_graph_is_what_torch_imitates(quantized, tmp_path):
+    _, int8 = quantized
+    export_onnx(int8, tmp_path / "a.onnx", "tensorrt")
+    theirs = OnnxSession(tmp_path / "a.onnx", 2).run(images(9))
+    for a, b in zip(heads(int8, images(9)), theirs, strict=True):
+        # A value on the edge between two steps may fall to either side, and then travels.
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+
+
+def test_convolutions_become_integer_kernels(quantized, tmp_path):
+    _, int8 = quantized
+    export_onnx(int8, tmp_path / "a.onnx", "cpu")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "b.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(
+        str(tmp_path / "a.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    import onnx
+
+    kinds = [node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node]
+    assert kinds.count("QLinearConv") >= 0.95 * len(int8.precision.convs)
+
+
+def test_int8_without_ranges_is_refused(random_bundle, tmp_path):
+    bundle = random_bundle(build("yolov3-nano", 4, 64), dtype=torch.float32)
+    with pytest.raises(InputError, match="run quantize first"):
+        export_onnx(bundle, tmp_path / "a.onnx", "cpu")
+    assert not list(tmp_path.iterdir())
+
+
+def test_quantize_never_guesses(random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 4, 64), dtype=torch.float32)
+    with pytest.raises(InputError, match="needs images"):
+        quantize(bundle, [])
