@@ -186,5 +186,6 @@ def _quiet() -> None:
     """Lightning's advice is for those who write loops, not for those who run this one."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+    for package in ("pytorch_lightning", "lightning_fabric", "lightning_utilities"):
+        warnings.filterwarnings("ignore", module=f"{package}.*")
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")

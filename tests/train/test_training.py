@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from yolo_slim.data.loader import collate
+from yolo_slim.errors import InputError
+from yolo_slim.train.loop import train
+from yolo_slim.train.loss import detection_loss
+from yolo_slim.train.schedule import lr_sum
+from yolo_slim.train.settings import TrainSettings
+from yolo_slim.train.sparsity import shrink, zero_like
+from yolo_slim.train.targets import assign
+from yolo_slim.weights import network_of, random_weights
+from yolo_slim.zoo import build
+
+
+class Squares(Dataset):
+    """Four grey pictures with a bright square each."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        image = torch.full((3, 32, 32), 90, dtype=torch.uint8)
+        image[:, 4 + index : 20 + index, 8:24] = 250
+        return image, torch.tensor([[index % 2, 8.0, 4.0 + index, 24.0, 20.0 + index]])
+
+
+def test_soft_threshold_stops_at_zero():
+    gammas = [torch.tensor([0.5, -0.5, 0.05, 0.0])]
+    shrink(gammas, 0.1)
+    torch.testing.assert_close(gammas[0], torch.tensor([0.4, -0.4, 0.0, 0.0]))
+
+
+def test_an_undefended_gamma_travels_what_is_announced():
+    from yolo_slim.train.schedule import lr_share
+
+    gamma = [torch.ones(1, dtype=torch.float64)]
+    for step in range(50):
+        shrink(gamma, 0.5 * 1e-2 * lr_share(step, 50, 5))
+    assert 1 - gamma[0].item() == pytest.approx(0.5 * lr_sum(1e-2, 50, 5), abs=1e-9)
+
+
+def test_a_dead_channel_is_dead_in_the_average():
+    average = [torch.tensor([0.3, 0.3])]
+    zero_like(average, [torch.tensor([0.0, 1.0])])
+    assert average[0].tolist() == [0.0, pytest.approx(0.3)]
+
+
+def test_an_object_goes_to_its_best_anchor_and_the_cell_of_its_centre():
+    cfg = build("yolov3-tiny", 2, 416)
+    targets = torch.tensor([[0, 1, 100.0, 100.0, 181.0, 182.0]])  # the shape of anchor 81,82
+    coarse, fine = assign(targets, cfg, [(13, 13), (26, 26)])
+    assert len(fine.image) == 0
+    assert (coarse.anchor.item(), coarse.row.item(), coarse.column.item()) == (0, 4, 4)
+
+
+def test_no_object_is_legal_and_every_gradient_is_finite():
+    cfg = build("yolov3-nano", 2, 32)
+    network = network_of(cfg, random_weights(cfg)).train()
+    terms = detection_loss(network(torch.rand(2, 3, 32, 32)), torch.zeros(0, 6), cfg)
+    torch.stack(list(terms.values())).sum().backward()
+    assert terms["box"] == 0 and terms["classes"] == 0 and terms["objectness"] > 0
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_resume_ends_where_an_undisturbed_training_ends(random_bundle, tmp_path, monkeypatch):
+    bundle = random_bundle(build("yolov3-nano", 2, 32), dtype=torch.float32)
+    settings = TrainSettings(epochs=3, batch_size=2, sparsity=0.3, precision="float32")
+    whole = train(bundle, Squares(), collate, settings, tmp_path / "whole")
+
+    calls = []
+
+    class Stop(Exception):
+        pass
+
+    from yolo_slim.train import module
+
+    step = module.DetectorModule.training_step
+
+    def broken(self, batch, index):
+        calls.append(index)
+        if len(calls) == 6:  # in the middle of the third epoch
+            raise Stop
+        return step(self, batch, index)
+
+    monkeypatch.setattr(module.DetectorModule, "training_step", broken)
+    with pytest.raises(Stop):
+        train(bundle, Squares(), collate, settings, tmp_path / "cut")
+    monkeypatch.setattr(module.DetectorModule, "training_step", step)
+    resumed = train(bundle, Squares(), collate, settings, tmp_path / "cut", resume=True)
+    assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
+    assert not torch.equal(whole.weights["0.conv.weight"], bundle.weights["0.conv.weight"])
+
+
+def test_a_teacher_stays_as_it_is_and_must_have_the_same_heads(random_bundle, tmp_path):
+    bundle = random_bundle(build("yolov3-nano", 2, 32), dtype=torch.float32)
+    teacher = random_bundle(build("yolov3-nano", 2, 32), seed=1, dtype=torch.float32)
+    before = {k: v.clone() for k, v in teacher.weights.items()}
+    settings = TrainSettings(epochs=1, batch_size=2, precision="float32")
+    train(bundle, Squares(), collate, settings, tmp_path / "a", teacher=teacher)
+    assert all(torch.equal(before[k], teacher.weights[k]) for k in before)
+    state = torch.load(tmp_path / "a/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert not any("teacher" in key for key in state)
+    other = random_bundle(build("yolov3-tiny", 2, 32), dtype=torch.float32)
+    with pytest.raises(InputError, match="differ in heads"):
+        train(bundle, Squares(), collate, settings, tmp_path / "b", teacher=other)
