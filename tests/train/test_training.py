@@ -91,6 +91,7 @@ def test_resume_ends_where_an_undisturbed_training_ends(random_bundle, tmp_path,
     resumed = train(bundle, Squares(), collate, settings, tmp_path / "cut", resume=True)
     assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
     assert not torch.equal(whole.weights["0.conv.weight"], bundle.weights["0.conv.weight"])
+    assert (tmp_path / "cut/metrics-000.csv").is_file()  # the log of the first part is kept
 
 
 def test_a_teacher_stays_as_it_is_and_must_have_the_same_heads(random_bundle, tmp_path):

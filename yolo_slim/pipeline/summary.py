@@ -122,19 +122,26 @@ def _curves(run: Compression) -> dict[str, dict[str, tuple[list[float], list[flo
     """Loss and AP over the epochs of every training step."""
     curves: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     for done in run.steps:
-        path = done.folder / "metrics.csv"
-        if not path.is_file():
-            continue
         shown: dict[str, tuple[list[float], list[float]]] = {}
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                for key in ("loss", "box", "objectness", "classes", "teacher", "AP", "AP50"):
-                    if row.get(key):
-                        epochs, values = shown.setdefault(key, ([], []))
-                        epochs.append(float(row["epoch"]) + 1)
-                        values.append(float(row[key]))
+        # A resumed training has one log a part: metrics-000.csv, ..., metrics.csv.
+        last = done.folder / "metrics.csv"
+        for path in (*sorted(done.folder.glob("metrics-*.csv")), last):
+            if path.is_file():
+                _read_log(path, shown)
+        if not shown:
+            continue
         curves[done.name] = shown
     return curves
+
+
+def _read_log(path: Path, shown: dict[str, tuple[list[float], list[float]]]) -> None:
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for key in ("loss", "box", "objectness", "classes", "teacher", "AP", "AP50"):
+                if row.get(key):
+                    epochs, values = shown.setdefault(key, ([], []))
+                    epochs.append(float(row["epoch"]) + 1)
+                    values.append(float(row[key]))
 
 
 def _classes(data: Dataset, first: Done, last: Done) -> list[ClassRow]:

@@ -99,6 +99,9 @@ def train(
         score,
     )
     every = max(1, round(settings.epochs / settings.validations)) if settings.validations else 0
+    start = checkpoint if resume and checkpoint.is_file() else None
+    if start is not None:
+        _keep_earlier_log(out)
     trainer = pl.Trainer(
         max_epochs=settings.epochs,
         accelerator="auto",
@@ -128,7 +131,6 @@ def train(
         enable_model_summary=False,
         log_every_n_steps=1,
     )
-    start = checkpoint if resume and checkpoint.is_file() else None
     trainer.fit(module, loader, _ONCE, ckpt_path=start, weights_only=True)
     if trainer.interrupted:
         raise RunError(
@@ -167,6 +169,13 @@ def _announce_travel(
             "[yellow]warning:[/] with sparsity 1 or more no gamma can be defended; "
             "0.2 to 0.8 is usual"
         )
+
+
+def _keep_earlier_log(out: Path) -> None:
+    """Lightning starts metrics.csv anew; what an interrupted part logged keeps a number."""
+    earlier = out / "metrics.csv"
+    if earlier.is_file():
+        earlier.rename(out / f"metrics-{len(list(out.glob('metrics-*.csv'))):03d}.csv")
 
 
 def has_bf16() -> bool:
