@@ -125,11 +125,12 @@ def step_table(steps: Sequence[StepRow]) -> Table:
     """The steps for a terminal, each number with its ratio (or difference in points) to the first
     row's in brackets; columns without any number are left out."""
     shown = measured_quantities(steps)
-    table = Table("Step", "Made by")
+    table = Table()
+    table.add_column("Step", no_wrap=True)
     for position in shown:
-        table.add_column(QUANTITIES[position].title, justify="right", no_wrap=True)
+        table.add_column(QUANTITIES[position].title, justify="right")
     for step, row in zip(steps, cells(steps), strict=True):
-        table.add_row(escape(step.name), escape(step.verb), *(_one_line(row[i]) for i in shown))
+        table.add_row(escape(step.name), *(_one_line(row[i]) for i in shown))
     return table
 
 
