@@ -17,7 +17,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     >>> with whole_file(Path("table.csv")) as temporary:       # doctest: +SKIP
     ...     temporary.write_text("a,b")
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = _make_folder(path.parent)
     # The suffix is kept last: some writers choose a format by it.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -30,12 +30,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        _remove_empty(made)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder; it becomes `path`, replacing an older one, if all goes well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = _make_folder(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
@@ -49,6 +50,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
             temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Makes the folder and returns what had to be made for it, the innermost first."""
+    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """After a failure no empty folder is left of what was made; one in use stays."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def _umask() -> int:

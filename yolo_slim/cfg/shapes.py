@@ -63,6 +63,12 @@ def _output_shape(cfg: Cfg, index: int, section: Section, inputs: list[Shape]) -
                     f"{cfg.where(index)} groups={section.groups} must divide its "
                     f"{first.channels} input channels and its {section.filters} filters"
                 )
+            if section.dilation > 1 and section.size != 2 * section.padding_px + 1:
+                # Darknet leaves the dilation out of the output's size: right for this case only.
+                raise CfgError(
+                    f"{cfg.where(index)} dilation={section.dilation} needs an odd size and "
+                    f"pad=1, found size={section.size} padding={section.padding_px}"
+                )
             height, width = (
                 (side + 2 * section.padding_px - section.size) // section.stride + 1
                 for side in (first.height, first.width)

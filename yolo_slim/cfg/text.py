@@ -32,6 +32,8 @@ ALIASES = {
     "network": "net", "conv": "convolutional", "max": "maxpool", "avg": "avgpool",
 }  # fmt: skip
 
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
 Pairs = list[tuple[str, str]]
 
 
@@ -180,10 +182,8 @@ class _Block:
         return tuple(seen.items())
 
     def _number(self, key: str, value: str, line: int) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
+        # float() alone would read 1_0, and digits of other scripts, which Darknet does not.
+        number = float(value) if NUMBER.fullmatch(value) else math.nan
         if not math.isfinite(number):
             raise CfgError(
                 f"{self.source}:{line} [{self.kind}] {key}={value[:40]}: expected a number"

@@ -94,4 +94,6 @@ def reads_int8(cfg: Cfg, precision: Precision, index: int) -> bool:
     section = cfg[index]
     if isinstance(section, Conv):
         return index in precision.convs
-    return isinstance(section, Shortcut)
+    if not isinstance(section, Shortcut):
+        return False
+    return all(link < 0 or link in precision.outputs for link in cfg.links(index))

@@ -196,7 +196,9 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
+    # A misspelt key is the cause, the missing one its consequence: the cause is told.
+    faults = error.errors()
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     place = [str(p + 1) if isinstance(p, int) else p for p in fault["loc"]]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     text = fault["msg"].removeprefix("Value error, ")

@@ -1,0 +1,113 @@
+"""A recipe is a document: checked to its last step before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.recipe import TrainStep, read_recipe
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RECIPES = sorted((REPOSITORY / "recipes").glob("*.toml"))
+
+HEAD = 'title = "t"\n[data]\ndigits = true\n[model]\nzoo = "yolov3-nano"\n'
+TRAIN = '[[step]]\nverb = "train"\nname = "teacher"\nepochs = 1\n'
+PRUNE = '[[step]]\nverb = "prune"\nname = "pruned"\nratio = 0.5\n'
+QUANTIZE = '[[step]]\nverb = "quantize"\nname = "quantized"\n'
+EXPORT = '[[step]]\nverb = "export_onnx"\nname = "int8"\nint8 = "cpu"\n'
+
+
+def again(name: str, more: str = "") -> str:
+    return TRAIN.replace("teacher", name) + more
+
+
+def test_there_are_recipes():
+    assert {path.stem for path in RECIPES} >= {"digits", "cbc"}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_checked_in_recipe_is_valid(path):
+    recipe = read_recipe(path)
+    assert recipe.title
+    verbs = [step.verb for step in recipe.step]
+    assert verbs[0] == "train"
+    assert verbs[-1] == "export_onnx"
+    for step in recipe.step:
+        if isinstance(step, TrainStep):
+            assert step.settings(0, 0).epochs == step.epochs
+
+
+FAULTS = {
+    "typo in a key": (HEAD + TRAIN.replace("epochs", "epoch"), ["epoch", "'epochs'"]),
+    "typo in a later key": (
+        HEAD + TRAIN + PRUNE.replace("ratio", "target_mac"),
+        ["step.2", "target_mac", "'target_macs'"]),
+    "typo in model": (HEAD.replace("zoo", "zo"), ["model.zo", "'zoo'"]),
+    "typo in a table": (HEAD.replace("[data]", "[dat]") + TRAIN, ["dat", "'data'"]),
+    "typo in augment": (HEAD + "[augment]\nmosaik = 0.5\n" + TRAIN, ["augment.mosaik", "'mosaic'"]),
+    "typo in a verb": (HEAD + TRAIN.replace('"train"', '"trian"'), ["step.1", "train", "trian"]),
+    "no verb": (HEAD + TRAIN.replace('verb = "train"\n', ""), ["step.1", "verb"]),
+    "no steps": (HEAD, ["step"]),
+    "no title": (HEAD.replace('title = "t"\n', "") + TRAIN, ["title"]),
+    "teacher unknown": (HEAD + TRAIN + again("student", 'teacher = "techer"\n'),
+                        ["step 2 (student)", "'techer'", "'teacher'"]),
+    "its own teacher": (HEAD + again("a", 'teacher = "a"\n'), ["step 1 (a)", "no earlier step"]),
+    "teacher from the future": (HEAD + again("a", 'teacher = "teacher"\n') + TRAIN,
+                                ["step 1 (a)", "no earlier step"]),
+    "train after quantize": (HEAD + TRAIN + QUANTIZE + again("late"),
+                             ["step 3 (late)", "needs BatchNorm"]),
+    "prune after quantize": (HEAD + TRAIN + QUANTIZE + PRUNE,
+                             ["step 3 (pruned)", "needs BatchNorm"]),
+    "int8 without quantize": (HEAD + TRAIN + EXPORT, ["step 2 (int8)", "needs a quantize step"]),
+    "quantize after the export": (HEAD + TRAIN + EXPORT + QUANTIZE, ["step 2 (int8)", "quantize"]),
+    "two targets": (HEAD + TRAIN + PRUNE + "target_macs = 0.5\n", ["exactly one of ratio"]),
+    "no target": (HEAD + TRAIN + PRUNE.replace("ratio = 0.5\n", ""), ["exactly one of ratio"]),
+    "duplicate names": (HEAD + TRAIN + TRAIN, ["step 2 (teacher)", "taken"]),
+    "name of the start": (HEAD + again("model"), ["step 1 (model)", "taken"]),
+    "name that leaves the folder": (HEAD + again("../x"), ["step.1", "../x"]),
+    "ratio of 1": (HEAD + TRAIN + PRUNE.replace("0.5", "1.0"), ["step.2", "ratio", "1.0"]),
+    "no epochs": (HEAD + TRAIN.replace("epochs = 1", "epochs = 0"), ["epochs", "found 0"]),
+    "text for a number": (HEAD + TRAIN.replace("= 1", '= "one"'), ["epochs", "'one'"]),
+    "two models": (HEAD + 'cfg = "a.cfg"\n' + TRAIN, ["model", "exactly one of zoo, cfg, bundle"]),
+    "weights of a zoo name": (HEAD + 'weights = "a"\n' + TRAIN,
+                              ["model", "weights belong to a cfg"]),
+    "no data": (HEAD.replace("digits = true\n", "") + TRAIN, ["data", "exactly one of"]),
+    "train without val": (
+        HEAD.replace("digits = true", 'train = {images = "a", annotations = "b"}') + TRAIN,
+        ["data", "go together"]),
+    "not TOML": ("title = \n", ["not TOML"]),
+    "not text": ("title = '\udcff'", ["not TOML"]),
+    "empty": ("", ["title"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_names_its_place_and_what_is_near(fault, tmp_path):
+    text, parts = FAULTS[fault]
+    path = tmp_path / "r.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    for part in parts:
+        assert part in message
+    assert len(message.splitlines()) <= 2
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(RecipeError, match="cannot be read"):
+            read_recipe(path)
+
+
+def test_paths_are_relative_to_the_recipe(tmp_path):
+    text = HEAD.replace('zoo = "yolov3-nano"', 'cfg = "../nets/a.cfg"\nweights = "w/a.weights"')
+    text = text.replace("digits = true", 'description = "d.yaml"')
+    (tmp_path / "r.toml").write_text(text + TRAIN)
+    recipe = read_recipe(tmp_path / "r.toml")
+    assert recipe.model.cfg == tmp_path / "../nets/a.cfg"
+    assert recipe.model.weights == tmp_path / "w/a.weights"
+    assert recipe.data.description == tmp_path / "d.yaml"

@@ -1,0 +1,198 @@
+"""A bundle folder is written whole or not at all, read without pickle, and checked at the door."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import yolo_slim.bundle as bundle_module
+from yolo_slim.bundle import Bundle, Event, head_convs, load_bundle
+from yolo_slim.cfg import Conv
+from yolo_slim.errors import BundleError, InputError, WeightsError
+from yolo_slim.fold import fold_batchnorm
+from yolo_slim.precision import ConvPrecision, Precision, Range
+from yolo_slim.zoo import build
+
+PRECISION = Precision(
+    Range(0.0, 1.0), {0: Range(-0.5, 2.25), 3: Range(0.0, 0.1)},
+    {0: ConvPrecision((0.1, 0.30000000000000004), Range(-1.0, 3.0))},
+)  # fmt: skip
+
+
+@pytest.fixture
+def bundle(random_bundle) -> Bundle:
+    made = random_bundle(build("yolov3-nano", 2, 32), dtype=torch.float32)
+    events = (Event("train", {"epochs": 3}, {"AP": 0.5}), Event("prune", {"ratio": 0.25}))
+    return Bundle(made.cfg, made.weights, PRECISION, events, ("cat", "große Katze"))
+
+
+def _snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_saved_and_loaded_it_is_the_same(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    again = load_bundle(tmp_path / "b")
+    assert again.cfg == bundle.cfg
+    assert again.weights.keys() == bundle.weights.keys()
+    assert all(torch.equal(again.weights[k], bundle.weights[k]) for k in bundle.weights)
+    assert again.precision == bundle.precision
+    assert again.history == bundle.history
+    assert again.class_names == bundle.class_names
+    again.save(tmp_path / "c")
+    assert _snapshot(tmp_path / "b") == _snapshot(tmp_path / "c")
+
+
+def test_the_folder_holds_the_five_documented_files(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    assert set(_snapshot(tmp_path)) == {
+        f"b/{name}" for name in ("model.cfg", "model.safetensors", "precision.json", "names.txt",
+                                 "history.json")
+    }  # fmt: skip
+
+
+def test_a_bundle_is_replaced_whole(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    plain = Bundle(bundle.cfg, bundle.weights)
+    plain.save(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").precision is None
+    assert load_bundle(tmp_path / "b").class_names == ()
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("content", ["thesis.txt", "model.cfg.bak", "sub/model.cfg"])
+def test_something_else_is_never_replaced(content, bundle, tmp_path):
+    place = tmp_path / "b"
+    (place / content).parent.mkdir(parents=True)
+    (place / content).write_text("dear")
+    before = _snapshot(tmp_path)
+    with pytest.raises(BundleError, match="no bundle"):
+        bundle.save(place)
+    assert _snapshot(tmp_path) == before
+
+
+def test_a_file_is_never_replaced(bundle, tmp_path):
+    (tmp_path / "b").write_text("dear")
+    with pytest.raises(BundleError, match="no bundle"):
+        bundle.save(tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "dear"
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_nothing_half_written_stays_when_saving_fails(older, bundle, tmp_path, monkeypatch):
+    if older:
+        bundle.save(tmp_path / "b")
+    before = _snapshot(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(bundle_module, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        bundle.save(tmp_path / "b")
+    assert _snapshot(tmp_path) == before
+    assert [p.name for p in tmp_path.iterdir()] == (["b"] if older else [])
+
+
+@pytest.mark.parametrize("name", ["model.cfg", "model.safetensors"])
+def test_a_missing_file_is_named(name, bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / name).unlink()
+    with pytest.raises(BundleError, match=f"it has no {name}"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["precision.json", "names.txt", "history.json"])
+def test_the_other_files_may_be_missing(name, bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / name).unlink()
+    assert load_bundle(tmp_path / "b").cfg == bundle.cfg
+
+
+@pytest.mark.parametrize("raw", [b"", b"not tensors", b"\xff" * 64, b"\x08\0\0\0\0\0\0\0{}      "])
+def test_corrupt_safetensors_are_refused(raw, bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / "model.safetensors").write_bytes(raw)
+    with pytest.raises((BundleError, WeightsError), match=r"model\.safetensors"):
+        load_bundle(tmp_path / "b")
+
+
+def test_truncated_safetensors_are_refused(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    path = tmp_path / "b" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BundleError, match="not a safetensors file"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda w: w.pop("0.conv.weight"), "0.conv.weight is missing"),
+        (lambda w: w.update(x=torch.ones(1)), "x belongs to no section"),
+        (lambda w: w.update({"0.bn.bias": torch.ones(9)}), "shape (9,)"),
+        (lambda w: w["0.bn.bias"].fill_(float("nan")), "not finite"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(change, told, bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    weights = {k: v.clone() for k, v in bundle.weights.items()}
+    change(weights)
+    save_file(weights, tmp_path / "b" / "model.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_bundle(tmp_path / "b")
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("history.json", "{"), ("history.json", '[{"verb": 1, "what": 2}]'), ("history.json", "3"),
+        ("precision.json", "{"), ("precision.json", "[]"), ("precision.json", "{}"),
+        ("precision.json", '{"image": {"low": 2, "high": 1}, "outputs": {}, "convs": {}}'),
+        ("precision.json", '{"image": {"low": 0, "high": NaN}, "outputs": {}, "convs": {}}'),
+    ],
+)  # fmt: skip
+def test_documents_that_are_none_are_refused(name, text, bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / name).write_text(text)
+    with pytest.raises(BundleError, match=name):
+        load_bundle(tmp_path / "b")
+
+
+def test_names_that_are_too_few_are_refused(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / "names.txt").write_text("cat\n")
+    with pytest.raises(BundleError, match="classes=2, 1 names"):
+        load_bundle(tmp_path / "b")
+
+
+def test_a_plan_survives_json_to_the_last_bit():
+    assert Precision.from_json(PRECISION.to_json()) == PRECISION
+    assert json.loads(PRECISION.to_json())["image"] == {"low": 0.0, "high": 1.0}
+
+
+def test_heads_are_the_convolutions_before_yolo():
+    cfg = build("yolov3-tiny")
+    heads = head_convs(cfg)
+    assert len(heads) == 2
+    for index in heads:
+        section = cfg[index]
+        assert isinstance(section, Conv)
+        assert (section.filters, section.batch_normalize) == (255, False)
+
+
+def test_history_grows_and_the_older_bundle_stays(bundle):
+    later = bundle.then("fold", {"a": 1}, result={"b": 2})
+    assert later.history == (*bundle.history, Event("fold", {"a": 1}, {"b": 2}))
+    assert len(bundle.history) == 2
+
+
+def test_a_folded_bundle_refuses_what_needs_gamma(random_bundle):
+    folded = fold_batchnorm(random_bundle(build("yolov3-nano", 2, 32)))
+    with pytest.raises(InputError, match="sparsify needs BatchNorm"):
+        folded.require_batchnorm("sparsify")

@@ -1,0 +1,100 @@
+"""A .weights file comes back bit for bit, in either header, or is refused with both counts."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from yolo_slim.cfg import parse, totals
+from yolo_slim.darknet_weights import read_darknet_weights, write_darknet_weights
+from yolo_slim.errors import WeightsError
+from yolo_slim.zoo import build, names
+
+CFG = parse(
+    "[net]\nwidth=8\nheight=8\n[convolutional]\nbatch_normalize=1\nfilters=2\nsize=1\n"
+    "[convolutional]\nfilters=1\nsize=1\n", "mine.cfg"
+)  # fmt: skip
+# beta 2, gamma 2, mean 2, variance 2, kernel 2x3; bias 1, kernel 1x2
+FLOATS = np.arange(1, 18, dtype="<f4")
+NEW = struct.pack("<iiiQ", 0, 2, 5, 7_000_000_000)
+OLD = struct.pack("<iiiI", 0, 1, 0, 32_000)
+
+
+@pytest.mark.parametrize("name", names())
+def test_written_and_read_bit_for_bit(name, random_bundle, tmp_path):
+    cfg = build(name, 3)
+    weights = random_bundle(cfg, dtype=torch.float32).weights
+    path = tmp_path / "a.weights"
+    write_darknet_weights(path, cfg, weights, seen=1 << 40)
+    again, seen = read_darknet_weights(path, cfg)
+    assert seen == 1 << 40
+    assert again.keys() == weights.keys()
+    assert all(torch.equal(again[k], weights[k]) for k in weights)
+    assert path.stat().st_size == 20 + 4 * totals(cfg).weights_file_floats
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("header", "seen"), [(NEW, 7_000_000_000), (OLD, 32_000)], ids=["64", "32"]
+)
+def test_numbers_lie_in_darknet_s_order(header, seen, tmp_path):
+    path = tmp_path / "a.weights"
+    path.write_bytes(header + FLOATS.tobytes())
+    weights, found = read_darknet_weights(path, CFG)
+    assert found == seen
+    assert {k: v.flatten().tolist() for k, v in weights.items()} == {
+        "0.bn.bias": [1, 2], "0.bn.weight": [3, 4], "0.bn.running_mean": [5, 6],
+        "0.bn.running_var": [7, 8], "0.conv.weight": [9, 10, 11, 12, 13, 14],
+        "1.conv.bias": [15], "1.conv.weight": [16, 17],
+    }  # fmt: skip
+
+
+def _poisoned(value: float) -> bytes:
+    numbers = FLOATS.copy()
+    numbers[9] = value
+    return NEW + numbers.tobytes()
+
+
+FAULTS = {
+    "cut short": (NEW + FLOATS[:-1].tobytes(), ["16 floats", "needs 17", "cut short"]),
+    "cut within a number": (NEW + FLOATS.tobytes()[:-2], ["16 floats", "needs 17"]),
+    "too long": (NEW + FLOATS.tobytes() + b"\0\0\0\0", ["18 floats", "needs 17", "another cfg"]),
+    "a byte too long": (NEW + FLOATS.tobytes() + b"\0", ["17 floats", "needs 17"]),
+    "header alone": (NEW, ["0 floats", "needs 17"]),
+    "half a header": (NEW[:10], ["10 bytes", "header"]),
+    "no second half of seen": (NEW[:17], ["17 bytes", "20"]),
+    "empty": (b"", ["0 bytes", "header"]),
+    "nan": (_poisoned(np.nan), ["not finite"]),
+    "inf": (_poisoned(np.inf), ["not finite"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_file_is_refused_by_name(fault, tmp_path):
+    raw, parts = FAULTS[fault]
+    path = tmp_path / "bad.weights"
+    path.write_bytes(raw)
+    with pytest.raises(WeightsError) as caught:
+        read_darknet_weights(path, CFG)
+    assert str(caught.value).startswith(f"{path}: ")
+    for part in parts:
+        assert part in str(caught.value)
+    assert str(caught.value).count("\n") <= 1
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.weights", tmp_path):
+        with pytest.raises(WeightsError, match="cannot be read"):
+            read_darknet_weights(path, CFG)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path):
+    path = tmp_path / "huge.weights"
+    with path.open("wb") as file:
+        file.write(NEW)
+        file.truncate(1 << 40)
+    with pytest.raises(WeightsError, match="needs 17"):
+        read_darknet_weights(path, CFG)
