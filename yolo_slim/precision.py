@@ -21,9 +21,6 @@ class Range:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
             raise ValueError(f"a range needs finite low <= high, found {self.low}, {self.high}")
 
-    def union(self, other: Range) -> Range:
-        return Range(min(self.low, other.low), max(self.high, other.high))
-
     @property
     def symmetric_scale(self) -> float:
         """Step of the signed grid -128..127 with zero point 0."""

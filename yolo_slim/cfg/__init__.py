@@ -1,7 +1,14 @@
 """The document floor: read, check, measure, couple and edit a cfg. Imports no torch."""
 
 from yolo_slim.cfg.coupling import Coupling, couple
-from yolo_slim.cfg.edit import narrow, resize, with_anchors, with_classes, without_batchnorm
+from yolo_slim.cfg.edit import (
+    narrow,
+    resize,
+    with_anchors,
+    with_classes,
+    with_iou_thresh,
+    without_batchnorm,
+)
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
 from yolo_slim.cfg.sections import (
     ACTIVATIONS,
@@ -55,5 +62,6 @@ __all__ = [
     "verify",
     "with_anchors",
     "with_classes",
+    "with_iou_thresh",
     "without_batchnorm",
 ]

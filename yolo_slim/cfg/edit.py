@@ -48,6 +48,13 @@ def with_anchors(cfg: Cfg, anchors_wh: Sequence[tuple[float, float]]) -> Cfg:
     return _edited(cfg, edit)
 
 
+def with_iou_thresh(cfg: Cfg, iou_thresh: float) -> Cfg:
+    """Anchors whose shape overlaps an object's by more than `iou_thresh` are to find it, too."""
+    return _edited(
+        cfg, lambda _, s: replace(s, iou_thresh=iou_thresh) if isinstance(s, Yolo) else s
+    )
+
+
 def without_batchnorm(cfg: Cfg) -> Cfg:
     """Every convolution with a bias in the place of its BatchNorm."""
     return _edited(

@@ -11,7 +11,7 @@ computes (learning rates, jitter...) are kept, in order, in `extras`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Extras = tuple[tuple[str, str], ...]
@@ -36,10 +36,6 @@ class Section:
     def links(self, index: int) -> tuple[int, ...]:
         """Indices of the sections that this one, at place `index`, reads from."""
         return (index - 1,)
-
-    def relinked(self, new_index: dict[int, int]) -> Section:
-        """This section with its explicit links renamed by `new_index` (old index -> new index)."""
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +82,6 @@ class Shortcut(Section):
     def links(self, index: int) -> tuple[int, ...]:
         return (index - 1, *self.sources)
 
-    def relinked(self, new_index: dict[int, int]) -> Shortcut:
-        return replace(self, sources=tuple(new_index[s] for s in self.sources))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Route(Section):
@@ -101,9 +94,6 @@ class Route(Section):
 
     def links(self, index: int) -> tuple[int, ...]:
         return self.sources
-
-    def relinked(self, new_index: dict[int, int]) -> Route:
-        return replace(self, sources=tuple(new_index[s] for s in self.sources))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +131,6 @@ class ScaleChannels(Section):
 
     def links(self, index: int) -> tuple[int, ...]:
         return (index - 1, self.source)
-
-    def relinked(self, new_index: dict[int, int]) -> ScaleChannels:
-        return replace(self, source=new_index[self.source])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 
+from yolo_slim.cfg.lexing import Block, lex
 from yolo_slim.cfg.sections import (
     Avgpool,
     Cfg,
     Conv,
     Dropout,
-    Extras,
     Maxpool,
     Net,
     Route,
@@ -28,12 +26,6 @@ from yolo_slim.errors import CfgError
 MAX_TEXT_BYTES = 4 << 20
 MAX_SECTIONS = 5000
 
-ALIASES = {
-    "network": "net", "conv": "convolutional", "max": "maxpool", "avg": "avgpool",
-}  # fmt: skip
-
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
 Pairs = list[tuple[str, str]]
 
 
@@ -44,7 +36,7 @@ def parse(text: str, source: str = "<cfg>") -> Cfg:
     section, a key with a meaning that is not supported, a number that is none, a link to nowhere,
     shapes that do not fit.
     """
-    blocks = _lex(text, source)
+    blocks = lex(text, source)
     if not blocks or blocks[0].kind != "net":
         found = f"[{blocks[0].kind}]" if blocks else "an empty file"
         raise CfgError(f"{source}: a cfg starts with [net], found {found}")
@@ -90,132 +82,10 @@ def _decode(raw: bytes) -> str:
     return raw.decode("utf-8-sig", errors="replace")
 
 
-# --- lexing -----------------------------------------------------------------------------------
-
-
-class _Block:
-    """The keys of one section as text, with typed getters that name the line of a bad value."""
-
-    def __init__(self, kind: str, line: int, source: str) -> None:
-        self.kind, self.line, self.source = kind, line, source
-        self.pairs: list[tuple[str, str, int]] = []
-        self.used: set[str] = set()
-
-    @property
-    def where(self) -> str:
-        return f"{self.source}:{self.line} [{self.kind}]"
-
-    def raw(self, key: str) -> tuple[str, int] | None:
-        self.used.add(key)
-        # Darknet searches from the front: of two equal keys the first counts.
-        return next(((value, line) for name, value, line in self.pairs if name == key), None)
-
-    def get_text(self, key: str, default: str) -> str:
-        found = self.raw(key)
-        return found[0] if found else default
-
-    def get_int(self, key: str, default: int, at_least: int = 0, at_most: int = 1 << 20) -> int:
-        number = self.get_float(key, default)
-        if number != int(number) or not at_least <= number <= at_most:
-            found = self.raw(key)
-            line = found[1] if found else self.line
-            value = found[0] if found else default
-            raise CfgError(
-                f"{self.source}:{line} [{self.kind}] {key}={value}: "
-                f"expected a whole number from {at_least} to {at_most}"
-            )
-        return int(number)
-
-    def get_flag(self, key: str) -> bool:
-        return self.get_float(key, 0) != 0
-
-    def get_float(self, key: str, default: float) -> float:
-        found = self.raw(key)
-        return default if found is None else self._number(key, *found)
-
-    def get_floats(self, key: str) -> tuple[float, ...]:
-        found = self.raw(key)
-        if found is None:
-            return ()
-        value, line = found
-        value = value.split("#")[0]  # lists, and only lists, end at a comment
-        parts = [part for part in value.split(",") if part]
-        if len(parts) > 4096:
-            raise CfgError(f"{self.source}:{line} [{self.kind}] {key} has {len(parts)} numbers")
-        return tuple(self._number(key, part, line) for part in parts)
-
-    def get_ints(self, key: str) -> tuple[int, ...]:
-        numbers = self.get_floats(key)
-        if any(n != int(n) or abs(n) > 1 << 20 for n in numbers):
-            raise CfgError(f"{self.where} {key}: expected whole numbers, found {numbers}")
-        return tuple(int(n) for n in numbers)
-
-    def links(self, key: str, index: int) -> tuple[int, ...]:
-        """Absolute section indices: a negative number counts back from this section."""
-        numbers = self.get_ints(key)
-        if not numbers:
-            raise CfgError(f"{self.where} needs {key}=, the sections it reads from")
-        links = tuple(n if n >= 0 else index + n for n in numbers)
-        for number, link in zip(numbers, links, strict=True):
-            if not 0 <= link < index:
-                raise CfgError(
-                    f"{self.where} {key}={number} points at section {link}; this is section "
-                    f"{index}, so 0 to {index - 1} can be read"
-                )
-        return links
-
-    def refuse(self, *keys: str) -> None:
-        """These keys change what is computed, and are not supported unless they are 0."""
-        for key in keys:
-            found = self.raw(key)
-            if found and found[0] not in ("0", "none", ""):
-                raise CfgError(
-                    f"{self.source}:{found[1]} [{self.kind}] {key}={found[0]} is not supported: "
-                    "the network would compute something else without it"
-                )
-
-    def extras(self) -> Extras:
-        seen: dict[str, str] = {}
-        for key, value, _ in self.pairs:
-            if key not in self.used:
-                seen.setdefault(key, value)
-        return tuple(seen.items())
-
-    def _number(self, key: str, value: str, line: int) -> float:
-        # float() alone would read 1_0, and digits of other scripts, which Darknet does not.
-        number = float(value) if NUMBER.fullmatch(value) else math.nan
-        if not math.isfinite(number):
-            raise CfgError(
-                f"{self.source}:{line} [{self.kind}] {key}={value[:40]}: expected a number"
-            )
-        return number
-
-
-def _lex(text: str, source: str) -> list[_Block]:
-    blocks: list[_Block] = []
-    for line_number, line in enumerate(text.split("\n"), start=1):
-        line = re.sub(r"[ \t\r\n]", "", line)  # Darknet deletes blanks everywhere in the line
-        if not line or line[0] in "#;\0":
-            continue
-        if line[0] == "[":
-            kind = line[1:].split("]")[0]
-            blocks.append(_Block(ALIASES.get(kind, kind), line_number, source))
-            continue
-        key, equals, value = line.partition("=")
-        if not equals or not key:
-            raise CfgError(
-                f"{source}:{line_number}: expected [section] or key=value, found {line[:40]!r}"
-            )
-        if not blocks:
-            raise CfgError(f"{source}:{line_number}: {key}= stands before the first [section]")
-        blocks[-1].pairs.append((key, value, line_number))
-    return blocks
-
-
 # --- one reader and one writer a section ---------------------------------------------------------
 
 
-def _read_net(b: _Block) -> Net:
+def _read_net(b: Block) -> Net:
     return Net(
         width=b.get_int("width", 416, at_least=1, at_most=16384),
         height=b.get_int("height", 416, at_least=1, at_most=16384),
@@ -242,7 +112,7 @@ def _net_pairs(s: Net) -> Pairs:
     return pairs
 
 
-def _read_conv(b: _Block, index: int) -> Conv:
+def _read_conv(b: Block, index: int) -> Conv:
     b.refuse("share_index", "xnor", "bin_output", "binary", "antialiasing", "assisted_excitation",
              "deform", "sway", "rotate", "stretch", "stretch_sway", "flipped", "dot", "cbn",
              "coordconv", "reverse")  # fmt: skip
@@ -281,7 +151,7 @@ def _conv_pairs(s: Conv, index: int) -> Pairs:
     return [*pairs, ("activation", s.activation)]
 
 
-def _read_shortcut(b: _Block, index: int) -> Shortcut:
+def _read_shortcut(b: Block, index: int) -> Shortcut:
     b.refuse("weights_type", "weights_normalization")
     return Shortcut(
         sources=b.links("from", index),
@@ -295,7 +165,7 @@ def _shortcut_pairs(s: Shortcut, index: int) -> Pairs:
     return [("from", _relative(s.sources, index)), ("activation", s.activation)]
 
 
-def _read_route(b: _Block, index: int) -> Route:
+def _read_route(b: Block, index: int) -> Route:
     groups = b.get_int("groups", 1, at_least=1, at_most=65536)
     return Route(
         sources=b.links("layers", index),
@@ -313,7 +183,7 @@ def _route_pairs(s: Route, index: int) -> Pairs:
     return pairs
 
 
-def _read_maxpool(b: _Block, index: int) -> Maxpool:
+def _read_maxpool(b: Block, index: int) -> Maxpool:
     b.refuse("maxpool_depth", "out_channels", "antialiasing")
     stride = b.get_int("stride", 1, at_least=1, at_most=255)
     for key in ("stride_x", "stride_y"):
@@ -334,18 +204,18 @@ def _maxpool_pairs(s: Maxpool, index: int) -> Pairs:
     return pairs if s.padding_px == s.size - 1 else [*pairs, ("padding", str(s.padding_px))]
 
 
-def _read_upsample(b: _Block, index: int) -> Upsample:
+def _read_upsample(b: Block, index: int) -> Upsample:
     if b.get_float("scale", 1.0) != 1.0:
         raise CfgError(f"{b.where} scale={b.get_text('scale', '')} is not supported")
     stride = b.get_int("stride", 2, at_least=1, at_most=64)
     return Upsample(stride=stride, line=b.line, extras=b.extras())
 
 
-def _read_avgpool(b: _Block, index: int) -> Avgpool:
+def _read_avgpool(b: Block, index: int) -> Avgpool:
     return Avgpool(line=b.line, extras=b.extras())
 
 
-def _read_scale_channels(b: _Block, index: int) -> ScaleChannels:
+def _read_scale_channels(b: Block, index: int) -> ScaleChannels:
     b.refuse("scale_wh")
     sources = b.links("from", index)
     if len(sources) != 1:
@@ -354,7 +224,7 @@ def _read_scale_channels(b: _Block, index: int) -> ScaleChannels:
     return ScaleChannels(source=sources[0], activation=activation, line=b.line, extras=b.extras())
 
 
-def _read_dropout(b: _Block, index: int) -> Dropout:
+def _read_dropout(b: Block, index: int) -> Dropout:
     b.refuse("dropblock", "dropblock_size_rel", "dropblock_size_abs")
     probability = b.get_float("probability", 0.5)
     if not 0 <= probability < 1:
@@ -362,7 +232,7 @@ def _read_dropout(b: _Block, index: int) -> Dropout:
     return Dropout(probability=probability, line=b.line, extras=b.extras())
 
 
-def _read_yolo(b: _Block, index: int) -> Yolo:
+def _read_yolo(b: Block, index: int) -> Yolo:
     b.refuse("embedding_layer")
     numbers = b.get_floats("anchors")
     if len(numbers) % 2 or not numbers:
@@ -406,7 +276,7 @@ def _yolo_pairs(s: Yolo, index: int) -> Pairs:
     return pairs
 
 
-_READERS: dict[str, Callable[[_Block, int], Section]] = {
+_READERS: dict[str, Callable[[Block, int], Section]] = {
     "convolutional": _read_conv,
     "shortcut": _read_shortcut,
     "route": _read_route,

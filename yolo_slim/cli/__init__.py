@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-# Read when TensorFlow-free TensorBoard and Albumentations are imported: no chatter, no network.
+# Read when Albumentations is imported: no look at the network for a newer version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 from yolo_slim.errors import YoloSlimError

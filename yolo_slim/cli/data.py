@@ -11,7 +11,7 @@ from yolo_slim.cfg import resize
 from yolo_slim.cli.options import Annotations, Data, Images, console, dataset
 from yolo_slim.data.anchors import best_iou, fit_anchors
 from yolo_slim.data.digits import make_digits
-from yolo_slim.pipeline.scoring import box_sizes
+from yolo_slim.pipeline.anchors import box_sizes
 from yolo_slim.zoo import build
 
 app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)

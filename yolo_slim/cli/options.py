@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
-from yolo_slim.train.progress import progress_bar
+from yolo_slim.train.progress import advancing
 
 Model = Annotated[
     str, typer.Argument(help="Bundle folder, run folder, .cfg (with --weights) or zoo name.")
@@ -75,9 +75,6 @@ def write_json(path: Path | None, document: Any) -> None:
             temporary.write_text(json.dumps(document, indent=1))
 
 
-@contextmanager
-def progress(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal; yields advance(done, total)."""
-    with progress_bar(console) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def progress(text: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A bar on the terminal; gives advance(done, total)."""
+    return advancing(text, console)

@@ -20,13 +20,13 @@ from yolo_slim.cli.options import (
     dataset,
     progress,
 )
-from yolo_slim.data.anchors import fit_anchors
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
+from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.scoring import box_sizes, network_scorer, require_classes
-from yolo_slim.runtime.session import default_threads
+from yolo_slim.pipeline.scoring import network_scorer, require_classes
+from yolo_slim.runtime.session import default_workers
 from yolo_slim.train.loop import CHECKPOINT
 from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.settings import TrainSettings
@@ -78,15 +78,14 @@ def train(
     bundle = load_model(source, untrained=True, classes=len(train_data.class_names))
     require_classes(bundle.cfg.n_classes, train_data, model)
     if anchors == "fit":
-        sizes = box_sizes(train_data, bundle.cfg)
-        fitted = fit_anchors(sizes, len(bundle.cfg.yolos[0].anchors_wh), seed)
-        bundle = replace(bundle, cfg=with_anchors(bundle.cfg, fitted.tolist()))
+        anchors_wh = fitted_anchors(bundle.cfg, train_data, seed)
+        bundle = replace(bundle, cfg=with_anchors(bundle.cfg, anchors_wh))
     elif model in zoo_names():
         console.print("[yellow]note:[/] COCO's anchors are kept; --anchors fit suits other data")
     bundle = replace(bundle, class_names=tuple(train_data.class_names))
     teacher_bundle = None if teacher is None else load_model(ModelSource(teacher, size_px=size))
     if workers is None:
-        workers = 0 if default_threads() <= 2 else min(8, default_threads() - 1)
+        workers = default_workers()
     settings = TrainSettings(
         epochs, batch_size, lr, sparsity=sparsity, distill=distill, accumulate=accumulate,
         precision=precision, seed=seed, workers=workers,

@@ -11,13 +11,12 @@ import onnxruntime
 import torch
 
 import yolo_slim
-from yolo_slim.runtime.session import default_threads
 
 
-def circumstances(seed: int) -> dict[str, str]:
+def circumstances(seed: int, threads: int) -> dict[str, str]:
     """Device, date, versions, commit and seed, as text."""
     return {
-        "device": f"{_cpu_name()}, {default_threads()} threads",
+        "device": f"{_cpu_name()}, {threads} threads",
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "seed": str(seed),

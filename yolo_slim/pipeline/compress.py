@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cfg import Cfg, Yolo, render, totals, with_anchors
-from yolo_slim.data.anchors import fit_anchors
+from yolo_slim.cfg import render, totals, with_anchors, with_iou_thresh
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
@@ -25,6 +24,7 @@ from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
+from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.pruning import make_plan, prune_bundle
 from yolo_slim.pipeline.recipe import (
@@ -39,7 +39,6 @@ from yolo_slim.pipeline.recipe import (
     read_recipe,
 )
 from yolo_slim.pipeline.scoring import (
-    box_sizes,
     input_batches,
     network_scorer,
     require_classes,
@@ -49,9 +48,9 @@ from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.latency import measure_latency
-from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_threads
+from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_threads, default_workers
 from yolo_slim.train.loop import train
-from yolo_slim.train.progress import progress_bar
+from yolo_slim.train.progress import advancing
 from yolo_slim.weights import network_of, random_weights
 
 RESULT, MARK, BUNDLE, ONNX = "result.json", "recipe-key.txt", "bundle", "model.onnx"
@@ -69,7 +68,8 @@ class Done:
 
 @dataclass(frozen=True)
 class Compression:
-    """A finished run of a recipe. `start` is the model before its first step."""
+    """A finished run of a recipe: `start` is the model before its first step, `threads` those of
+    its measurements."""
 
     recipe: Recipe
     recipe_text: str
@@ -78,6 +78,7 @@ class Compression:
     train_data: Dataset
     val_data: Dataset
     steps: tuple[Done, ...]
+    threads: int
 
     @property
     def rows(self) -> tuple[StepRow, ...]:
@@ -123,7 +124,7 @@ class _Runner:
         done = self._with_latency(done, key)
         return Compression(
             self.recipe, self.text, self.out, self.start, self.train_data, self.val_data,
-            tuple(done),
+            tuple(done), self.threads,
         )  # fmt: skip
 
     # --- what the steps start from ---------------------------------------------------------------
@@ -147,11 +148,10 @@ class _Runner:
         require_classes(bundle.cfg.n_classes, self.val_data, name)
         cfg = bundle.cfg
         if spec.iou_thresh is not None:
-            cfg = _with_iou_thresh(cfg, spec.iou_thresh)
+            cfg = with_iou_thresh(cfg, spec.iou_thresh)
         if spec.anchors == "fit":
-            sizes = box_sizes(self.train_data, cfg)
-            fitted = fit_anchors(sizes, len(cfg.yolos[0].anchors_wh), self.recipe.seed)
-            cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in fitted.tolist()])
+            anchors_wh = fitted_anchors(cfg, self.train_data, self.recipe.seed)
+            cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in anchors_wh])
         weights = bundle.weights
         if spec.zoo is not None:
             weights = random_weights(cfg, self.recipe.seed)
@@ -290,12 +290,11 @@ class _Runner:
             )
             with self._progress("reading images") as advance:
                 self._training_set.warm(advance)
-        workers = 0 if default_threads() <= 2 else min(8, default_threads() - 1)
         return train(
             bundle,
             self._training_set,
             collate,
-            step.settings(self.recipe.seed, workers),
+            step.settings(self.recipe.seed, default_workers()),
             folder,
             teacher=teacher,
             score=network_scorer(self.val_data),
@@ -336,15 +335,8 @@ class _Runner:
             replace(d, row=replace(d.row, latency_ms=known["median_ms"].get(d.name))) for d in done
         ]
 
-    @contextmanager
-    def _progress(self, text: str) -> Any:
-        with progress_bar(self.console) as bar:
-            task = bar.add_task(text, total=None)
-
-            def advance(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
-            yield advance
+    def _progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        return advancing(text, self.console)
 
 
 def _splits(
@@ -358,15 +350,6 @@ def _splits(
 
 def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
     return (split.images, split.annotations) if split else (None, None)
-
-
-def _with_iou_thresh(cfg: Cfg, iou_thresh: float) -> Cfg:
-    return replace(
-        cfg,
-        sections=tuple(
-            replace(s, iou_thresh=iou_thresh) if isinstance(s, Yolo) else s for s in cfg
-        ),
-    )
 
 
 def _digest(*parts: str) -> str:

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from yolo_slim.cfg import Cfg
 from yolo_slim.data.dataset import Dataset, coco_ground_truth
 from yolo_slim.data.image import read_image
 from yolo_slim.detections import Detections
 from yolo_slim.errors import InputError
 from yolo_slim.evaluate.coco import coco_numbers
-from yolo_slim.geometry import ResizeMode, frame_for, render, to_blob, to_input
+from yolo_slim.geometry import ResizeMode, frame_for, render, to_blob
 from yolo_slim.nn.network import Network
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
@@ -83,13 +82,3 @@ def input_batches(
             frame = frame_for(resize_mode, image.shape[:2], input_hw)
             blobs.append(to_blob(render(image, frame, input_hw)))
         yield torch.from_numpy(np.stack(blobs))
-
-
-def box_sizes(dataset: Dataset, cfg: Cfg) -> np.ndarray:
-    """Width and height [n, 2] of every box in pixels of the network's input."""
-    sizes = []
-    for sample in dataset.samples:
-        frame = frame_for(cfg.resize_mode, (sample.height_px, sample.width_px), cfg.input_hw)
-        boxes = to_input(frame, sample.boxes_xyxy)
-        sizes.append(boxes[:, 2:] - boxes[:, :2])
-    return np.concatenate(sizes)

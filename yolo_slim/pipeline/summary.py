@@ -11,7 +11,7 @@ import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Conv
-from yolo_slim.data.dataset import Dataset, coco_ground_truth
+from yolo_slim.data.dataset import coco_ground_truth
 from yolo_slim.data.image import read_image
 from yolo_slim.evaluate.coco import ClassAP, per_class_ap
 from yolo_slim.files import whole_file
@@ -21,7 +21,7 @@ from yolo_slim.pipeline.recipe import PruneStep, TrainStep
 from yolo_slim.pipeline.scoring import detect_all
 from yolo_slim.report.model import ClassRow, Report
 from yolo_slim.runtime.detector import Detector
-from yolo_slim.runtime.session import OnnxSession, default_threads
+from yolo_slim.runtime.session import OnnxSession
 from yolo_slim.video.draw import draw
 
 N_PICTURES = 4
@@ -36,17 +36,17 @@ def as_report(run: Compression) -> Report:
         title=run.recipe.title,
         summary=_headline(first, last),
         recipe=run.recipe_text,
-        circumstances=circumstances(run.recipe.seed),
+        circumstances=circumstances(run.recipe.seed, run.threads),
         steps=run.rows,
-        classes=_classes(run.val_data, first, last),
+        classes=_classes(run, first, last),
         gammas=_gammas(run),
         channels=_channels(run),
         curves=_curves(run),
-        pictures=_pictures(run.val_data, first, last),
+        pictures=_pictures(run, first, last),
         notes=[
             "AP is measured on the validation images with every step, which also guided no choice "
             "of weights: the average of the last epochs is taken as it is.",
-            f"Latency: median for one image in ONNX Runtime, {default_threads()} threads, the "
+            f"Latency: median for one image in ONNX Runtime, {run.threads} threads, the "
             "models timed in alternation; resizing and suppression are not counted.",
         ],
     )
@@ -54,7 +54,7 @@ def as_report(run: Compression) -> Report:
 
 def table_rows(run: Compression) -> list[dict[str, Any]]:
     """One dictionary a step, with the circumstances in each."""
-    told = circumstances(run.recipe.seed)
+    told = circumstances(run.recipe.seed, run.threads)
     return [{"recipe": run.recipe.title, **asdict(row), **told} for row in run.rows]
 
 
@@ -144,10 +144,11 @@ def _read_log(path: Path, shown: dict[str, tuple[list[float], list[float]]]) -> 
                     values.append(float(row[key]))
 
 
-def _classes(data: Dataset, first: Done, last: Done) -> list[ClassRow]:
+def _classes(run: Compression, first: Done, last: Done) -> list[ClassRow]:
+    data = run.val_data
     tables: list[dict[str, ClassAP]] = []
     for done in (first, last):
-        detector = Detector(OnnxSession(done.folder / ONNX, default_threads()))
+        detector = Detector(OnnxSession(done.folder / ONNX, run.threads))
         found = detect_all(detector, data)
         tables.append(per_class_ap(coco_ground_truth(data), found, data.category_ids))
     return [
@@ -156,12 +157,13 @@ def _classes(data: Dataset, first: Done, last: Done) -> list[ClassRow]:
     ]
 
 
-def _pictures(data: Dataset, first: Done, last: Done) -> list[tuple[str, np.ndarray]]:
+def _pictures(run: Compression, first: Done, last: Done) -> list[tuple[str, np.ndarray]]:
+    data = run.val_data
     chosen = [s for s in data.samples if len(s.class_ids)][:N_PICTURES]
     images = [read_image(sample.path) for sample in chosen]
     drawn = []
     for done in (first, last):
-        session = OnnxSession(done.folder / ONNX, default_threads())
+        session = OnnxSession(done.folder / ONNX, run.threads)
         found = Detector(session, conf=SHOWN_CONF)(images)
         drawn.append(
             [

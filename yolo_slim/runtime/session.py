@@ -104,6 +104,11 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def default_workers() -> int:
+    """Loader processes beside the training: none where the cores are two, they would only wait."""
+    return 0 if default_threads() <= 2 else min(8, default_threads() - 1)
+
+
 def check_runtime(runtime: str) -> None:
     """Raises InputError for an engine that there is none of."""
     if runtime not in RUNTIMES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,6 +23,14 @@ def progress_bar(console: Console) -> Progress:
         console=console,
         transient=not console.is_terminal,
     )
+
+
+@contextmanager
+def advancing(text: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for one piece of work; yields advance(done, total)."""
+    with progress_bar(console) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class TrainingProgress(pl.Callback):

@@ -1,0 +1,138 @@
+"""Darknet's lexing rules: lines to sections of keys and values, and values to numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from yolo_slim.cfg.sections import Extras
+from yolo_slim.errors import CfgError
+
+ALIASES = {
+    "network": "net", "conv": "convolutional", "max": "maxpool", "avg": "avgpool",
+}  # fmt: skip
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class Block:
+    """The keys of one section as text, with typed getters that name the line of a bad value.
+
+    A key that nobody asked for is an extra.
+    """
+
+    def __init__(self, kind: str, line: int, source: str) -> None:
+        self.kind, self.line, self.source = kind, line, source
+        self.pairs: list[tuple[str, str, int]] = []
+        self.used: set[str] = set()
+
+    @property
+    def where(self) -> str:
+        return f"{self.source}:{self.line} [{self.kind}]"
+
+    def raw(self, key: str) -> tuple[str, int] | None:
+        self.used.add(key)
+        # Darknet searches from the front: of two equal keys the first counts.
+        return next(((value, line) for name, value, line in self.pairs if name == key), None)
+
+    def get_text(self, key: str, default: str) -> str:
+        found = self.raw(key)
+        return found[0] if found else default
+
+    def get_int(self, key: str, default: int, at_least: int = 0, at_most: int = 1 << 20) -> int:
+        number = self.get_float(key, default)
+        if number != int(number) or not at_least <= number <= at_most:
+            found = self.raw(key)
+            line = found[1] if found else self.line
+            value = found[0] if found else default
+            raise CfgError(
+                f"{self.source}:{line} [{self.kind}] {key}={value}: "
+                f"expected a whole number from {at_least} to {at_most}"
+            )
+        return int(number)
+
+    def get_flag(self, key: str) -> bool:
+        return self.get_float(key, 0) != 0
+
+    def get_float(self, key: str, default: float) -> float:
+        found = self.raw(key)
+        return default if found is None else self._number(key, *found)
+
+    def get_floats(self, key: str) -> tuple[float, ...]:
+        found = self.raw(key)
+        if found is None:
+            return ()
+        value, line = found
+        value = value.split("#")[0]  # lists, and only lists, end at a comment
+        parts = [part for part in value.split(",") if part]
+        if len(parts) > 4096:
+            raise CfgError(f"{self.source}:{line} [{self.kind}] {key} has {len(parts)} numbers")
+        return tuple(self._number(key, part, line) for part in parts)
+
+    def get_ints(self, key: str) -> tuple[int, ...]:
+        numbers = self.get_floats(key)
+        if any(n != int(n) or abs(n) > 1 << 20 for n in numbers):
+            raise CfgError(f"{self.where} {key}: expected whole numbers, found {numbers}")
+        return tuple(int(n) for n in numbers)
+
+    def links(self, key: str, index: int) -> tuple[int, ...]:
+        """Absolute section indices: a negative number counts back from this section."""
+        numbers = self.get_ints(key)
+        if not numbers:
+            raise CfgError(f"{self.where} needs {key}=, the sections it reads from")
+        links = tuple(n if n >= 0 else index + n for n in numbers)
+        for number, link in zip(numbers, links, strict=True):
+            if not 0 <= link < index:
+                raise CfgError(
+                    f"{self.where} {key}={number} points at section {link}; this is section "
+                    f"{index}, so 0 to {index - 1} can be read"
+                )
+        return links
+
+    def refuse(self, *keys: str) -> None:
+        """These keys change what is computed, and are not supported unless they are 0."""
+        for key in keys:
+            found = self.raw(key)
+            if found and found[0] not in ("0", "none", ""):
+                raise CfgError(
+                    f"{self.source}:{found[1]} [{self.kind}] {key}={found[0]} is not supported: "
+                    "the network would compute something else without it"
+                )
+
+    def extras(self) -> Extras:
+        seen: dict[str, str] = {}
+        for key, value, _ in self.pairs:
+            if key not in self.used:
+                seen.setdefault(key, value)
+        return tuple(seen.items())
+
+    def _number(self, key: str, value: str, line: int) -> float:
+        # float() alone would read 1_0, and digits of other scripts, which Darknet does not.
+        number = float(value) if NUMBER.fullmatch(value) else math.nan
+        if not math.isfinite(number):
+            raise CfgError(
+                f"{self.source}:{line} [{self.kind}] {key}={value[:40]}: expected a number"
+            )
+        return number
+
+
+def lex(text: str, source: str) -> list[Block]:
+    """The sections of a cfg as blocks of keys, blanks and comments gone."""
+    blocks: list[Block] = []
+    for line_number, line in enumerate(text.split("\n"), start=1):
+        line = re.sub(r"[ \t\r\n]", "", line)  # Darknet deletes blanks everywhere in the line
+        if not line or line[0] in "#;\0":
+            continue
+        if line[0] == "[":
+            kind = line[1:].split("]")[0]
+            blocks.append(Block(ALIASES.get(kind, kind), line_number, source))
+            continue
+        key, equals, value = line.partition("=")
+        if not equals or not key:
+            raise CfgError(
+                f"{source}:{line_number}: expected [section] or key=value, found {line[:40]!r}"
+            )
+        if not blocks:
+            raise CfgError(f"{source}:{line_number}: {key}= stands before the first [section]")
+        blocks[-1].pairs.append((key, value, line_number))
+    return blocks
