@@ -43,7 +43,7 @@ def train(
     annotations: Annotations = None,
     size: Size = None,
     sparsity: Annotated[
-        float, typer.Option(min=0, help="Gammas shrink by their lr x this a step; 0.2 to 0.8.")
+        float, typer.Option(min=0, help="Gammas shrink by their lr x this a step; stay below 1.")
     ] = 0.0,
     teacher: Annotated[
         str | None, typer.Option(help="A trained model with the same heads to learn from.")

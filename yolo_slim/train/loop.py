@@ -166,8 +166,7 @@ def _announce_travel(
         )
     if settings.sparsity >= 1:
         console.print(
-            "[yellow]warning:[/] with sparsity 1 or more no gamma can be defended; "
-            "0.2 to 0.8 is usual"
+            "[yellow]warning:[/] with sparsity 1 or more no gamma can be defended"
         )
 
 
