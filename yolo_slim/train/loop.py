@@ -165,9 +165,7 @@ def _announce_travel(
             highlight=False,
         )
     if settings.sparsity >= 1:
-        console.print(
-            "[yellow]warning:[/] with sparsity 1 or more no gamma can be defended"
-        )
+        console.print("[yellow]warning:[/] with sparsity 1 or more no gamma can be defended")
 
 
 def _keep_earlier_log(out: Path) -> None:
