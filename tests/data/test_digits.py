@@ -90,7 +90,7 @@ def test_train_and_val_share_no_digit():
         assert set(pool[split][1].tolist()) == set(range(10))
 
 
-@pytest.mark.parametrize("height_px", [16, 17, 31, 64])
+@pytest.mark.parametrize("height_px", [24, 25, 47, 80])
 def test_drawn_ink_has_the_height_asked_for_and_no_empty_border(height_px):
     for cells in split_digits(0)["val"][0][:40]:
         ink = draw_ink(cells, height_px)
@@ -156,6 +156,6 @@ def test_digits_hardly_overlap_and_all_counts_occur(scenes):
 def test_heights_span_the_range_evenly_in_the_logarithm(scenes):
     boxes = np.concatenate([scene.boxes_xyxy for scene in scenes])
     heights = boxes[:, 3] - boxes[:, 1]
-    assert heights.min() <= 17 and 58 <= heights.max() <= 65
-    # Half as high as 64, twice as high as 16; large ones find a place less often.
-    assert 0.4 < (heights < 32).mean() < 0.65
+    assert heights.min() <= 25 and 70 <= heights.max() <= 81
+    # 44 is as far from 24 as from 80; large ones find a place less often.
+    assert 0.4 < (heights < 44).mean() < 0.65

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.dataset import Dataset, sample_of
-from yolo_slim.data.loader import TrainingSet, collate, prepare_worker
+from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import DataError
 
 INPUT_HW = (64, 96)
@@ -43,7 +43,6 @@ def _batches(training: TrainingSet, workers: int, epochs: int = 2) -> list[torch
         batch_size=3,
         num_workers=workers,
         collate_fn=collate,
-        worker_init_fn=prepare_worker,
         persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(0),
     )

@@ -62,7 +62,7 @@ def run(recipe: Path, out: Path) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("compress")
-    make_digits(folder / "digits", 16, 8, 96)
+    make_digits(folder / "digits", 16, 8, 128)
     (folder / "r.toml").write_text(RECIPE)
     run(folder / "r.toml", folder / "run")
     return folder / "r.toml", folder / "run"

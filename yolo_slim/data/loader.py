@@ -110,6 +110,8 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
                     progress(done, n)
 
     def __getitem__(self, index: int) -> Item | DataError:
+        if torch.utils.data.get_worker_info() is not None:
+            cv2.setNumThreads(0)  # the workers are many
         rng = np.random.default_rng((self._seed, int(self._epoch), index))
         try:
             image, boxes_xyxy, class_ids = self._compose(index, rng)
@@ -168,11 +170,6 @@ def collate(items: Sequence[Item | DataError]) -> Item | DataError:
         torch.nn.functional.pad(targets, (1, 0), value=i) for i, (_, targets) in enumerate(good)
     ]
     return torch.stack([image for image, _ in good]), torch.cat(rows)
-
-
-def prepare_worker(worker_id: int) -> None:
-    """A DataLoader's `worker_init_fn`: one OpenCV thread each, for the workers are many."""
-    cv2.setNumThreads(0)
 
 
 def _check_size(sample: Sample, found_wh: tuple[int, int]) -> None:

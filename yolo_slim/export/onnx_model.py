@@ -34,6 +34,9 @@ from yolo_slim.nn.network import reads_int8
 
 Profile = Literal["tensorrt", "cpu"]
 
+_CPU_WEIGHT_LIMIT = 64
+"""x86 without VNNI adds two uint8 x int8 products in 16 bits: 2 * 255 * 64 fits, * 127 does not."""
+
 
 def export_onnx(
     bundle: Bundle, path: Path, int8: Profile | None = None, dynamic_batch: bool = False
@@ -44,7 +47,8 @@ def export_onnx(
     read.
 
     int8: None for float; 'tensorrt' for signed symmetric Q/DQ with float biases; 'cpu' for the
-    unsigned activations and int32 biases that ONNX Runtime turns into integer kernels.
+    unsigned activations, int32 biases and 7-bit weights that ONNX Runtime turns into integer
+    kernels, right on every CPU.
 
     Raises InputError where INT8 is asked of a bundle that was never quantized.
     """
@@ -161,8 +165,9 @@ class _Exporter:
         bias = self.bundle.weights[f"{name}.bias"].double().numpy()
         conv = self.precision.convs.get(index) if self.precision else None
         if self.precision and conv:
-            scales = np.asarray(conv.weight_scales)
-            weight = graph.dequantized(f"{name}.weight", _steps(kernel, scales, 127), scales)
+            limit = _CPU_WEIGHT_LIMIT if self.int8 == "cpu" else 127
+            scales = np.asarray(conv.weight_scales) * (127 / limit)
+            weight = graph.dequantized(f"{name}.weight", _steps(kernel, scales, limit), scales)
         else:
             weight = graph.floats(f"{name}.weight", kernel)
         if self.precision and conv and self.int8 == "cpu":

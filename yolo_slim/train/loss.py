@@ -39,15 +39,18 @@ def detection_loss(
     assigned = assign(targets, cfg, grids_hw)
     n_positives = max(sum(len(head.image) for head in assigned), 1)
     box = objectness = classes = raws[0].new_zeros((), dtype=torch.float32)
-    for raw, yolo, head in zip(raws, cfg.yolos, assigned, strict=True):
-        parts = split_raw(raw.float(), yolo)  # [B, A, H, W, 5 + C]
-        boxes_xyxy = decode_boxes(parts, yolo, cfg.input_hw)
+    maps = [split_raw(raw.float(), yolo) for raw, yolo in zip(raws, cfg.yolos, strict=True)]
+    boxes = [decode_boxes(m, yolo, cfg.input_hw) for m, yolo in zip(maps, cfg.yolos, strict=True)]
+    overlaps = _best_overlaps(boxes, targets)
+    for parts, boxes_xyxy, best, yolo, head in zip(
+        maps, boxes, overlaps, cfg.yolos, assigned, strict=True
+    ):
         where = (head.image, head.anchor, head.row, head.column)
         box_losses = complete_box_iou_loss(boxes_xyxy[where], head.boxes_xyxy)
         box = box + box_losses.sum()
         wanted = F.one_hot(head.class_ids, yolo.classes).float()
         classes = classes + _bce(parts[where][:, 5:], wanted, yolo).sum()
-        objectness = objectness + _objectness(parts, boxes_xyxy, head, targets, yolo)
+        objectness = objectness + _objectness(parts, boxes_xyxy, best, head, yolo)
     return {
         "box": weights.box * box / n_positives,
         "objectness": weights.objectness * objectness / n_positives,
@@ -56,12 +59,11 @@ def detection_loss(
 
 
 def _objectness(
-    parts: Tensor, boxes_xyxy: Tensor, head: HeadTargets, targets: Tensor, yolo: Yolo
+    parts: Tensor, boxes_xyxy: Tensor, overlap: Tensor, head: HeadTargets, yolo: Yolo
 ) -> Tensor:
     where = (head.image, head.anchor, head.row, head.column)
     with torch.no_grad():
-        counts = best_overlap(boxes_xyxy.flatten(1, 3), targets) <= yolo.ignore_thresh
-        counts = counts.view(parts.shape[:4])
+        counts = overlap <= yolo.ignore_thresh
         counts[where] = True
         wanted = torch.zeros_like(parts[..., 4])
         if yolo.objectness_smooth:
@@ -69,6 +71,16 @@ def _objectness(
         else:
             wanted[where] = 1.0
     return _bce(parts[..., 4], wanted, yolo)[counts].sum()
+
+
+def _best_overlaps(boxes: Sequence[Tensor], targets: Tensor) -> list[Tensor]:
+    """`best_overlap` of each head's boxes [B, A, H, W, 4] -> [B, A, H, W], asked once for all."""
+    with torch.no_grad():
+        found = best_overlap(torch.cat([b.flatten(1, 3) for b in boxes], dim=1), targets)
+    sizes = [b[0, ..., 0].numel() for b in boxes]
+    return [
+        f.view(b.shape[:4]) for f, b in zip(torch.split(found, sizes, dim=1), boxes, strict=True)
+    ]
 
 
 def best_overlap(boxes_xyxy: Tensor, targets: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.errors import InputError
+from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.decode import split_raw
 from yolo_slim.weights import network_of
 
@@ -32,7 +33,8 @@ class Teacher:
                 "anchors, classes or input size: their outputs cannot be compared"
             )
         self.cfg = bundle.cfg
-        network = network_of(bundle.cfg, bundle.weights).requires_grad_(False)
+        folded = fold_batchnorm(bundle)  # the same answers in less time
+        network = network_of(folded.cfg, folded.weights).requires_grad_(False)
         self.network = network.to(memory_format=torch.channels_last)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -18,8 +18,11 @@ _DETECTORS: dict[str, Callable[[int], tuple[Section, ...]]] = {
     "yolov3": lambda classes: yolov3_heads(darknet(DARKNET53), classes),
     "yolov3-spp": lambda classes: yolov3_heads(darknet(DARKNET53), classes, spp=True),
     "yolov3-tiny": lambda classes: tiny_heads(darknet_tiny(), classes),
-    # Ours: YOLOv3 at a quarter of its width, with one or two residual blocks a stage.
-    "yolov3-nano": lambda classes: yolov3_heads(darknet((1, 1, 2, 2, 1), 0.25), classes, 0.25),
+    # Ours, for small pictures: a quarter of YOLOv3's width, and neither stage nor head of stride
+    # 32, whose cells would be larger than the objects.
+    "yolov3-nano": lambda classes: yolov3_heads(
+        darknet((1, 1, 2, 2), 0.25), classes, width=0.125, depth=2
+    ),
 }
 
 

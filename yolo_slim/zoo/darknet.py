@@ -10,11 +10,11 @@ from yolo_slim.cfg import Conv, Maxpool, Section, Shortcut
 
 @dataclass(frozen=True)
 class Backbone:
-    """Sections that end at stride 32, and where the maps of strides 8 and 16 are."""
+    """Sections, and the maps that heads join again on their way up: each twice as fine as the one
+    before it, the first twice as fine as where the sections end."""
 
     sections: tuple[Section, ...]
-    stride8: int
-    stride16: int
+    laterals: tuple[int, ...]
 
 
 def conv(filters: int, size: int, stride: int = 1) -> Conv:
@@ -30,9 +30,9 @@ def conv(filters: int, size: int, stride: int = 1) -> Conv:
 
 
 def darknet(blocks: Sequence[int], width: float = 1.0) -> Backbone:
-    """Five stages of `blocks[i]` residual blocks, 64 * 2^i * `width` channels wide.
+    """Stages of `blocks[i]` residual blocks, 64 * 2^i * `width` channels wide, stride 2^(i + 1).
 
-    Darknet-53 is darknet((1, 2, 8, 8, 4)).
+    Darknet-53 is darknet((1, 2, 8, 8, 4)). Laterals go up to stride 8.
     """
     sections: list[Section] = [conv(round(32 * width), 3)]
     ends = []
@@ -43,7 +43,7 @@ def darknet(blocks: Sequence[int], width: float = 1.0) -> Backbone:
             start = len(sections) - 1
             sections += [conv(filters // 2, 1), conv(filters, 3), Shortcut(sources=(start,))]
         ends.append(len(sections) - 1)
-    return Backbone(tuple(sections), stride8=ends[2], stride16=ends[3])
+    return Backbone(tuple(sections), laterals=tuple(ends[2:-1][::-1]))
 
 
 def darknet_tiny() -> Backbone:
@@ -52,4 +52,4 @@ def darknet_tiny() -> Backbone:
     for filters in (16, 32, 64, 128, 256):
         sections += [conv(filters, 3), Maxpool(size=2, stride=2, padding_px=1)]
     sections += [conv(512, 3), Maxpool(size=2, stride=1, padding_px=1), conv(1024, 3)]
-    return Backbone(tuple(sections), stride8=6, stride16=8)
+    return Backbone(tuple(sections), laterals=(8, 6))

@@ -28,12 +28,16 @@ def yolo(
 
 
 def yolov3_heads(
-    backbone: Backbone, classes: int, width: float = 1.0, spp: bool = False
+    backbone: Backbone, classes: int, width: float = 1.0, depth: int = 3, spp: bool = False
 ) -> tuple[Section, ...]:
-    """The backbone and three heads, strides 32, 16, 8, on a path up."""
+    """The backbone, a head at its end, and one at each lateral on a path up.
+
+    width: of the heads; 1 is 512 channels in the first, 256 in the second.
+    depth: pairs of a 1x1 and a 3x3 convolution in a head, 2 or more.
+    """
     sections = list(backbone.sections)
-    laterals = (None, backbone.stride16, backbone.stride8)
-    for level, lateral in enumerate(laterals):
+    n_anchors = 3 * (1 + len(backbone.laterals))
+    for level, lateral in enumerate((None, *backbone.laterals)):
         filters = round(512 * width) >> level
         if lateral is not None:
             sections += [Route(sources=(len(sections) - 4,)), conv(filters, 1), Upsample(stride=2)]
@@ -42,8 +46,10 @@ def yolov3_heads(
         if spp and lateral is None:
             sections += _spatial_pyramid(len(sections) - 1)
             sections.append(conv(filters, 1))
-        sections += [conv(2 * filters, 3), conv(filters, 1), conv(2 * filters, 3)]
-        sections += yolo(range(6 - 3 * level, 9 - 3 * level), COCO_ANCHORS_WH, classes)
+        sections += [conv(2 * filters, 3), conv(filters, 1)] * (depth - 2)
+        sections += [conv(2 * filters, 3)]
+        last = n_anchors - 3 * level
+        sections += yolo(range(last - 3, last), COCO_ANCHORS_WH[:n_anchors], classes)
     return tuple(sections)
 
 
@@ -52,7 +58,7 @@ def tiny_heads(backbone: Backbone, classes: int) -> tuple[Section, ...]:
     sections = [*backbone.sections, conv(256, 1), conv(512, 3)]
     sections += yolo((3, 4, 5), COCO_TINY_ANCHORS_WH, classes)
     sections += [Route(sources=(len(sections) - 4,)), conv(128, 1), Upsample(stride=2)]
-    sections += [Route(sources=(len(sections) - 1, backbone.stride16)), conv(256, 3)]
+    sections += [Route(sources=(len(sections) - 1, backbone.laterals[0])), conv(256, 3)]
     return (*sections, *yolo((0, 1, 2), COCO_TINY_ANCHORS_WH, classes))
 
 
