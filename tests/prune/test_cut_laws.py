@@ -330,9 +330,19 @@ def test_scores_of_a_tied_class_by_hand(reduce, expected, lively_bundle):
     bundle.weights["0.bn.weight"][:] = 0.1
     bundle.weights["1.bn.weight"][:] = -0.9
     coupling = couple(cfg)
-    scores = score_classes(bundle, coupling, reduce)
+    scores = score_classes(bundle, coupling, reduce, normalize="none")
     assert scores[coupling.classes(0)] == pytest.approx([expected])
     assert np.isinf(scores[coupling.classes(3)]).all()
+
+
+def test_the_level_of_a_layer_says_nothing_what_differs_within_it_does(random_bundle):
+    bundle = random_bundle(build("yolov3-tiny", 2, 64))
+    coupling = couple(bundle.cfg)
+    before = score_classes(bundle, coupling)
+    bundle.weights["0.bn.weight"] *= 0.01
+    after, raw = score_classes(bundle, coupling), score_classes(bundle, coupling, normalize="none")
+    np.testing.assert_allclose(after, before, rtol=1e-6)
+    assert raw[coupling.classes(0)].max() < raw[np.isfinite(raw)].mean()
 
 
 @pytest.mark.parametrize("quantity", ["macs", "parameters"])

@@ -130,6 +130,21 @@ def test_an_undefended_gamma_travels_what_was_planned(tmp_path, monkeypatch):
     assert travelled.tolist() == pytest.approx([planned] * 4, rel=1e-3)
 
 
+def test_a_gamma_rests_where_the_loss_pulls_and_goes_where_it_pulls_less(tmp_path, monkeypatch):
+    """A pull is worth what it is: equal steps for all would save both or neither."""
+    pulls = torch.tensor([0.5, 0.02, 0.0, 0.0])  # S * GAMMA_EPS / (1 - S) = 0.1 is between
+
+    def pulled(self, batch, batch_idx):
+        idle = 0.0 * sum(p.sum() for p in self.network.parameters())
+        return idle - (pulls * self.network.get_parameter("0.bn.weight")).sum()
+
+    monkeypatch.setattr(DetectorModule, "training_step", pulled)
+    monkeypatch.setattr(DetectorModule, "on_train_epoch_end", lambda self: None)
+    _, bundle = trained(tmp_path, monkeypatch, lr=1e-3, sparsity=0.5, ema_decay=0.0, epochs=5)
+    held, lost, idle, _ = bundle.weights["0.bn.weight"].tolist()
+    assert held > 1 > lost > idle
+
+
 def test_gammas_that_died_are_zero_in_what_comes_out(tmp_path, monkeypatch):
     _, bundle = trained(tmp_path, monkeypatch, sparsity=50.0, lr=5e-3, epochs=3, ema_decay=0.9)
     gammas = torch.cat([bundle.weights[f"{i}.bn.weight"] for i in (0, 1)])

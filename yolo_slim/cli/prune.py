@@ -32,6 +32,9 @@ def prune(
     score: Annotated[
         Literal["max", "mean", "sum"], typer.Option(help="|gamma| of coupled channels, joined by.")
     ] = "max",
+    normalize: Annotated[
+        Literal["layer", "none"], typer.Option(help="Compare |gamma| within its layer, or raw.")
+    ] = "layer",
     absorb: Annotated[
         bool, typer.Option(help="Move the constant output of pruned channels into the next layer.")
     ] = True,
@@ -44,7 +47,7 @@ def prune(
         step = PruneStep(
             verb="prune", name="prune", ratio=ratio, target_macs=target_macs,
             target_params=target_params, layer_keep=layer_keep, multiple=multiple, score=score,
-            absorb=absorb,
+            normalize=normalize, absorb=absorb,
         )  # fmt: skip
     except ValidationError as error:
         fault = error.errors()[0]

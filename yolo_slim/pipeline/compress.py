@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render, totals, with_anchors, with_iou_thresh
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
@@ -44,6 +43,7 @@ from yolo_slim.pipeline.scoring import (
     require_classes,
     score,
 )
+from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish, read_text
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
@@ -52,18 +52,6 @@ from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_threa
 from yolo_slim.train.loop import train
 from yolo_slim.train.progress import advancing
 from yolo_slim.weights import network_of, random_weights
-
-RESULT, MARK, BUNDLE, ONNX = "result.json", "recipe-key.txt", "bundle", "model.onnx"
-
-
-@dataclass(frozen=True)
-class Done:
-    """A step that is finished: its folder, its row of the table, the bundle that came out."""
-
-    name: str
-    folder: Path
-    row: StepRow
-    bundle: Bundle
 
 
 @dataclass(frozen=True)
@@ -226,29 +214,19 @@ class _Runner:
         export: ExportStep | None = None,
     ) -> Done:
         """A step done for this key is read; one that was begun goes on; else it starts anew."""
-        result = folder / RESULT
-        if _read_text(folder / MARK) != key:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            (folder / MARK).write_text(key)
-        if result.is_file():
-            row = StepRow(**json.loads(result.read_text()))
+        if (before := begin(folder, key)) is not None:
             self.console.print(f"[dim]{folder.name}: done before[/]", highlight=False)
-            return Done(name, folder, row, load_bundle(folder / BUNDLE))
+            return before
         self.console.print(f"[bold]{folder.name}[/]: {verb}", highlight=False)
         started = time.perf_counter()
         bundle = make(folder)
-        seconds = time.perf_counter() - started
-        bundle.save(folder / BUNDLE)
-        row = self._measured(folder, name, verb, bundle, export)
-        row = replace(row, seconds=round(seconds, 1))
-        with whole_file(result) as temporary:
-            temporary.write_text(json.dumps(asdict(row), indent=1))
+        seconds = round(time.perf_counter() - started, 1)
+        row = replace(self._measured(folder, name, verb, bundle, export), seconds=seconds)
         self.console.print(
             f"{folder.name}: AP {row.AP:.3f}  AP50 {row.AP50:.3f}  ({row.seconds:.0f} s)",
             highlight=False,
         )
-        return Done(name, folder, row, bundle)
+        return finish(folder, row, bundle)
 
     def _measured(
         self, folder: Path, name: str, verb: str, bundle: Bundle, export: ExportStep | None
@@ -319,7 +297,7 @@ class _Runner:
 
     def _with_latency(self, done: list[Done], key: str) -> list[Done]:
         path = self.out / "latency.json"
-        known = json.loads(_read_text(path) or "{}")
+        known = json.loads(read_text(path) or "{}")
         if known.get("key") != key:
             openers: dict[str, Callable[[], Any]] = {
                 d.name: partial(OnnxSession, d.folder / ONNX, self.threads)
@@ -354,7 +332,3 @@ def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _read_text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""

@@ -10,12 +10,13 @@ from yolo_slim.prune.plan import Plan, plan_ratio, plan_target
 
 def make_plan(bundle: Bundle, step: PruneStep) -> Plan:
     """The plan that a prune step asks for."""
+    how = (step.layer_keep, step.multiple, step.score, step.normalize)
     if step.ratio is not None:
-        return plan_ratio(bundle, step.ratio, step.layer_keep, step.multiple, step.score)
-    quantity = "macs" if step.target_macs is not None else "parameters"
-    target = step.target_macs if step.target_macs is not None else step.target_params
-    assert target is not None
-    return plan_target(bundle, target, quantity, step.layer_keep, step.multiple, step.score)
+        return plan_ratio(bundle, step.ratio, *how)
+    if step.target_macs is not None:
+        return plan_target(bundle, step.target_macs, "macs", *how)
+    assert step.target_params is not None
+    return plan_target(bundle, step.target_params, "parameters", *how)
 
 
 def prune_bundle(bundle: Bundle, plan: Plan, with_absorb: bool) -> Bundle:

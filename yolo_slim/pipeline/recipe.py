@@ -121,6 +121,7 @@ class PruneStep(_Step):
     layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
     multiple: Annotated[int, Field(ge=1)] = 1
     score: Literal["max", "mean", "sum"] = "max"
+    normalize: Literal["layer", "none"] = "layer"
     absorb: bool = True
 
     @model_validator(mode="after")

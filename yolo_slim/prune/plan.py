@@ -51,19 +51,28 @@ class Plan:
         return float((~self.keep[free]).mean()) if free.any() else 0.0
 
 
-def score_classes(bundle: Bundle, coupling: Coupling, reduce: str = "max") -> Scores:
+def score_classes(
+    bundle: Bundle, coupling: Coupling, reduce: str = "max", normalize: str = "layer"
+) -> Scores:
     """|gamma| of each class, float64 [n_classes]; +inf for frozen classes and those without gamma.
 
-    `reduce` joins the members: 'max', 'mean' or 'sum' (Liu et al., Network Slimming, 2017, for
+    reduce joins the members: 'max', 'mean' or 'sum' (Liu et al., Network Slimming, 2017, for
     unshared channels; the union of masks of shared ones is 'max').
+    normalize: 'layer' divides by the mean |gamma| of the layer, 'none' compares gammas as they are,
+    as the paper does. A layer between two BatchNorms computes the same with all its gammas halved,
+    so the level of a layer says nothing of its worth; only what differs within it does.
     """
     if reduce not in ("max", "mean", "sum"):
         raise InputError(f"score {reduce!r} is unknown: max, mean or sum")
+    if normalize not in ("layer", "none"):
+        raise InputError(f"normalize {normalize!r} is unknown: layer or none")
     score = np.zeros(coupling.n_classes)
     members = np.zeros(coupling.n_classes)
     for index, section in enumerate(bundle.cfg):
         if isinstance(section, Conv) and section.batch_normalize:
             gamma = bundle.weights[f"{index}.bn.weight"].abs().double().numpy()
+            if normalize == "layer":
+                gamma = gamma / max(gamma.mean(), 1e-12)
             classes = coupling.classes(index)
             REDUCERS["max" if reduce == "max" else "sum"].at(score, classes, gamma)
             np.add.at(members, classes, 1)
@@ -74,15 +83,21 @@ def score_classes(bundle: Bundle, coupling: Coupling, reduce: str = "max") -> Sc
 
 
 def plan_ratio(
-    bundle: Bundle, ratio: float, layer_keep: float = 0.05, multiple: int = 1, reduce: str = "max"
+    bundle: Bundle,
+    ratio: float,
+    layer_keep: float = 0.05,
+    multiple: int = 1,
+    reduce: str = "max",
+    normalize: str = "layer",
 ) -> Plan:
     """Drops the `ratio` lowest-scored classes of the whole network, by one global threshold.
 
     layer_keep: every convolution keeps at least this share of its channels, and at least one.
     multiple: kept counts are rounded up to a multiple of it, never beyond the original width.
+    reduce, normalize: see score_classes.
     The floor and the rounding only add channels back, so the share that goes can be smaller.
     """
-    return _Planner(bundle, layer_keep, multiple, reduce).at_ratio(ratio)
+    return _Planner(bundle, layer_keep, multiple, reduce, normalize).at_ratio(ratio)
 
 
 def plan_target(
@@ -92,6 +107,7 @@ def plan_target(
     layer_keep: float = 0.05,
     multiple: int = 1,
     reduce: str = "max",
+    normalize: str = "layer",
 ) -> Plan:
     """The smallest ratio whose cut network has at most `target` (0..1) of the MACs or parameters.
 
@@ -100,7 +116,7 @@ def plan_target(
     """
     if not 0 < target <= 1:
         raise InputError(f"--target-{quantity} {target}: expected a share between 0 and 1")
-    planner = _Planner(bundle, layer_keep, multiple, reduce)
+    planner = _Planner(bundle, layer_keep, multiple, reduce, normalize)
     whole = getattr(totals(bundle.cfg), quantity)
 
     def share(n_dropped: int) -> float:
@@ -123,7 +139,9 @@ def plan_target(
 
 
 class _Planner:
-    def __init__(self, bundle: Bundle, layer_keep: float, multiple: int, reduce: str) -> None:
+    def __init__(
+        self, bundle: Bundle, layer_keep: float, multiple: int, reduce: str, normalize: str
+    ) -> None:
         bundle.require_batchnorm("prune")
         if not 0 <= layer_keep <= 1:
             raise InputError(f"--layer-keep {layer_keep}: expected a share between 0 and 1")
@@ -131,7 +149,7 @@ class _Planner:
             raise InputError(f"--multiple {multiple}: expected 1 or more")
         self.cfg = bundle.cfg
         self.coupling = couple(bundle.cfg)
-        self.scores = score_classes(bundle, self.coupling, reduce)
+        self.scores = score_classes(bundle, self.coupling, reduce, normalize)
         self.layer_keep, self.multiple = layer_keep, multiple
         # A stable order makes ties reproducible.
         self.order = np.argsort(self.scores, kind="stable")

@@ -15,7 +15,7 @@ from yolo_slim.errors import DataError, RunError
 from yolo_slim.train.loss import detection_loss
 from yolo_slim.train.schedule import lr_share
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import gamma_lr, shrink, sparse_gammas, zero_like
+from yolo_slim.train.sparsity import GAMMA_EPS, gamma_lr, shrink, sparse_gammas, zero_like
 from yolo_slim.train.teacher import Teacher, logit_loss
 from yolo_slim.weights import network_of
 
@@ -78,7 +78,12 @@ class DetectorModule(pl.LightningModule):
             [
                 {"params": decaying, "weight_decay": self.settings.weight_decay},
                 {"params": others, "weight_decay": 0.0},
-                {"params": gammas, "weight_decay": 0.0, "lr": gamma_lr(self.settings)},
+                {
+                    "params": gammas,
+                    "weight_decay": 0.0,
+                    "lr": gamma_lr(self.settings),
+                    "eps": GAMMA_EPS,
+                },
             ],
             lr=self.settings.lr,
             fused=True,

@@ -15,16 +15,23 @@ ENOUGH_TRAVEL = 0.5
 """A gamma starts near 1: pulled by less than this, few reach 0."""
 
 
-GAMMA_LR_FACTOR = 10
+GAMMA_LR_FACTOR = 50
 """In sparse training gammas learn this much faster than kernels, to decide within few epochs."""
+
+GAMMA_EPS = 0.1
+"""AdamW's epsilon for gammas in sparse training, far above what their gradients are (about 0.005).
+
+Where epsilon is that large, AdamW divides all gradients by the same number: it is plain descent
+with momentum. Its usual division by each gamma's own root mean square would make every gamma fight
+for itself with equal steps, and the channel that matters would be pulled down with the one that
+does not.
+"""
 
 
 def gamma_lr(settings: TrainSettings) -> float:
     """Peak learning rate of the gammas.
 
-    AdamW moves a number by at most about its learning rate a step, whatever the loss. A gamma is
-    therefore defended if the loss pulls with more than the share `sparsity` of that, and
-    sparsity >= 1 would end with every gamma at 0.
+    A gamma rests where the loss pulls at it with S * GAMMA_EPS per unit, or at 0 if it pulls less.
     """
     return settings.lr * (GAMMA_LR_FACTOR if settings.sparsity else 1)
 

@@ -1,0 +1,56 @@
+"""Where a step of a compression keeps what it makes, so that a second call finds it done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.files import whole_file
+from yolo_slim.report.model import StepRow
+
+ONNX = "model.onnx"
+
+_RESULT, _KEY, _BUNDLE = "result.json", "recipe-key.txt", "bundle"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that is finished: its folder, its row of the table, the bundle that came out."""
+
+    name: str
+    folder: Path
+    row: StepRow
+    bundle: Bundle
+
+
+def begin(folder: Path, key: str) -> Done | None:
+    """The step as it was finished before under the same `key`, else None and a folder to work in.
+
+    A folder of the same key that was not finished is left as it is: the step goes on in it. One of
+    another key is emptied.
+    """
+    if read_text(folder / _KEY) != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / _KEY).write_text(key)
+    result = folder / _RESULT
+    if not result.is_file():
+        return None
+    row = StepRow(**json.loads(result.read_text()))
+    return Done(row.name, folder, row, load_bundle(folder / _BUNDLE))
+
+
+def finish(folder: Path, row: StepRow, bundle: Bundle) -> Done:
+    """From here on the step is done: the bundle is kept, then the row that says so."""
+    bundle.save(folder / _BUNDLE)
+    with whole_file(folder / _RESULT) as temporary:
+        temporary.write_text(json.dumps(asdict(row), indent=1))
+    return Done(row.name, folder, row, bundle)
+
+
+def read_text(path: Path) -> str:
+    """The file's text; nothing where there is no file."""
+    return path.read_text() if path.is_file() else ""
