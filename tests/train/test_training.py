@@ -106,3 +106,17 @@ def test_a_teacher_stays_as_it_is_and_must_have_the_same_heads(random_bundle, tm
     other = random_bundle(build("yolov3-tiny", 2, 32), dtype=torch.float32)
     with pytest.raises(InputError, match="differ in heads"):
         train(bundle, Squares(), collate, settings, tmp_path / "b", teacher=other)
+
+
+def test_bf16_trains_as_float32_does(random_bundle, tmp_path):
+    """Where the machine has no bf16 it is imitated: slower, with the same numbers."""
+    bundle = random_bundle(build("yolov3-nano", 2, 32), dtype=torch.float32)
+    ends = {}
+    for precision in ("bf16", "float32"):
+        settings = TrainSettings(epochs=2, batch_size=2, sparsity=0.3, precision=precision)
+        out = train(bundle, Squares(), collate, settings, tmp_path / precision)
+        assert all(v.dtype == torch.float32 for v in out.weights.values() if v.is_floating_point())
+        ends[precision] = torch.cat([v.flatten() for v in out.weights.values()])
+    start = torch.cat([v.flatten() for v in bundle.weights.values()])
+    moved = (ends["float32"] - start).norm()
+    assert 0 < (ends["bf16"] - ends["float32"]).norm() < 0.5 * moved
