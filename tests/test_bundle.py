@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import yolo_slim.bundle as bundle_module
-from yolo_slim.bundle import Bundle, Event, head_convs, load_bundle
+from yolo_slim.bundle import Bundle, Event, load_bundle
 from yolo_slim.cfg import Conv
 from yolo_slim.errors import BundleError, InputError, WeightsError
 from yolo_slim.fold import fold_batchnorm
@@ -178,7 +178,7 @@ def test_a_plan_survives_json_to_the_last_bit():
 
 def test_heads_are_the_convolutions_before_yolo():
     cfg = build("yolov3-tiny")
-    heads = head_convs(cfg)
+    heads = cfg.head_convs
     assert len(heads) == 2
     for index in heads:
         section = cfg[index]

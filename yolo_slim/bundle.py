@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from yolo_slim.cfg import Cfg, Conv, Yolo, read_cfg, render
+from yolo_slim.cfg import Cfg, Connected, Conv, read_cfg, render
 from yolo_slim.errors import BundleError, InputError
 from yolo_slim.files import whole_folder
 from yolo_slim.precision import Precision
@@ -58,8 +58,8 @@ class Bundle:
 
     @property
     def is_folded(self) -> bool:
-        """Whether no convolution has a BatchNorm left: there is no gamma to judge by."""
-        return not any(isinstance(s, Conv) and s.batch_normalize for s in self.cfg)
+        """Whether no section has a BatchNorm of its own left: there is no gamma to judge by."""
+        return not any(isinstance(s, Conv | Connected) and s.batch_normalize for s in self.cfg)
 
     def require_batchnorm(self, verb: str) -> None:
         """Raises InputError where there is no gamma left to work on."""
@@ -130,13 +130,6 @@ def is_replaceable(path: Path) -> bool:
     if not path.is_dir():
         return False
     return {p.name for p in path.iterdir()} <= {CFG, WEIGHTS, PRECISION, NAMES, HISTORY}
-
-
-def head_convs(cfg: Cfg) -> frozenset[int]:
-    """Indices of the convolutions whose output a [yolo] section reads."""
-    return frozenset(
-        link for index, s in enumerate(cfg) if isinstance(s, Yolo) for link in cfg.links(index)
-    )
 
 
 def _read_history(path: Path) -> tuple[Event, ...]:

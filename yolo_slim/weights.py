@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from yolo_slim.cfg import Cfg, Conv, Yolo, infer_shapes, input_shape
+from yolo_slim.cfg import Cfg, Yolo, tensor_shapes
 from yolo_slim.errors import WeightsError
-from yolo_slim.nn.blocks import ConvBlock
+from yolo_slim.nn.blocks import ConnectedBlock, ConvBlock
 from yolo_slim.nn.network import Network
 from yolo_slim.precision import Precision
 
@@ -21,21 +21,12 @@ OBJECTNESS_PRIOR = 0.01
 
 
 def expected_shapes(cfg: Cfg) -> dict[str, tuple[int, ...]]:
-    """Keys of the weights of `cfg` and the shape of each."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    maps = infer_shapes(cfg)
-    for index, section in enumerate(cfg):
-        if not isinstance(section, Conv):
-            continue
-        in_channels = input_shape(cfg, maps, index).channels
-        kernel = (section.filters, in_channels // section.groups, section.size, section.size)
-        shapes[f"{index}.conv.weight"] = kernel
-        if section.batch_normalize:
-            for name in ("weight", "bias", "running_mean", "running_var"):
-                shapes[f"{index}.bn.{name}"] = (section.filters,)
-        else:
-            shapes[f"{index}.conv.bias"] = (section.filters,)
-    return shapes
+    """Keys of the weights of `cfg` and the shape of each, in the order of Darknet's files."""
+    return {
+        f"{index}.{name}": shape
+        for index, tensors in enumerate(tensor_shapes(cfg))
+        for name, shape in tensors.items()
+    }
 
 
 def check_weights(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weights") -> None:
@@ -59,11 +50,12 @@ def random_weights(cfg: Cfg, seed: int = 0) -> Weights:
         torch.manual_seed(seed)
         network = Network(cfg)
         for index, section in enumerate(cfg):
-            if isinstance(section, Conv):
-                block = network.get_submodule(str(index))
-                assert isinstance(block, ConvBlock)
+            block = network.get_submodule(str(index))
+            if isinstance(block, ConvBlock):
                 nn.init.kaiming_normal_(block.conv.weight, a=0.1, mode="fan_in")
-            elif isinstance(section, Yolo):
+            elif isinstance(block, ConnectedBlock):
+                nn.init.kaiming_normal_(block.connected.weight, a=0.1, mode="fan_in")
+            elif type(section) is Yolo:
                 _start_head(network.get_submodule(str(index - 1)), section)
     return weights_of(network)
 

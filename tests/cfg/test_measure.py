@@ -105,7 +105,7 @@ def test_classes_reach_every_head(name, classes):
     cfg = build(name, classes, size_px=64)
     shapes = infer_shapes(cfg)
     assert cfg.n_classes == classes
-    assert {shapes[i].channels for i in cfg.yolo_indices} == {3 * (5 + classes)}
+    assert {shapes[i].channels for i in cfg.head_indices} == {3 * (5 + classes)}
 
 
 def _conv_cfg(size: int, stride: int, padding: int, dilation: int) -> Cfg:

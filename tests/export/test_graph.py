@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from yolo_slim.bundle import Bundle, head_convs
+from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import ACTIVATIONS, Cfg, parse, read_cfg, resize
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
@@ -141,7 +141,7 @@ def module_bundle():
                 value.copy_(torch.rand(value.shape, generator=draw) + 0.2)
             elif key.endswith("bn.bias"):
                 value.copy_(torch.randn(value.shape, generator=draw) * 0.3)
-        for index in head_convs(cfg):
+        for index in cfg.head_convs:
             kernel = weights[f"{index}.conv.weight"]
             kernel.copy_(torch.randn(kernel.shape, generator=draw) / kernel[0].numel() ** 0.5)
             weights[f"{index}.conv.bias"].zero_()
@@ -178,7 +178,7 @@ def test_heads_and_gates_stay_float(profile, quantized, tmp_path):
     constants = _constants(model)
     floats = {int(n.name.split(".")[0]) for n in model.graph.node
               if n.op_type == "Conv" and n.input[1] in constants}  # fmt: skip
-    assert head_convs(int8.cfg) <= floats
+    assert int8.cfg.head_convs <= floats
     assert floats.isdisjoint(int8.precision.convs)
     stored = [v for k, v in constants.items() if k.endswith("weight.steps")]
     assert len(stored) == len(int8.precision.convs)

@@ -2,6 +2,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from kitchen_sink import SMALL_NETWORKS
 
 from yolo_slim.cfg import read_cfg, resize
 from yolo_slim.errors import InputError
@@ -15,8 +16,8 @@ SPECIAL = ["AlexeyAB/yolov4-tiny", "AlexeyAB/yolov3-tiny-prn", "AlexeyAB/enet-co
            "yolo-fastest/yolo-fastest-1.1", "AlexeyAB/yolov4-csp"]  # fmt: skip
 
 
-def images(seed=0, count=2):
-    return np.random.default_rng(seed).random((count, 3, 64, 64), np.float32)
+def images(cfg, seed=0, count=2):
+    return np.random.default_rng(seed).random((count, 3, *cfg.input_hw), np.float32)
 
 
 def heads(bundle, x):
@@ -25,7 +26,8 @@ def heads(bundle, x):
 
 def assert_onnx_is_torch(bundle, path):
     export_onnx(bundle, path, dynamic_batch=True)
-    for a, b in zip(heads(bundle, images()), OnnxSession(path, 2).run(images()), strict=True):
+    x = images(bundle.cfg)
+    for a, b in zip(heads(bundle, x), OnnxSession(path, 2).run(x), strict=True):
         assert np.std(a) > 1e-3
         assert np.abs(a - b).max() <= 1e-4 * max(1.0, np.abs(a).max())
 
@@ -42,26 +44,42 @@ def test_onnx_is_torch_on_special_cfgs(stem, shared_root, random_bundle, tmp_pat
     assert_onnx_is_torch(random_bundle(cfg, dtype=torch.float32), tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize("name", SMALL_NETWORKS)
+def test_onnx_is_torch_on_every_kind_of_section(name, random_bundle, tmp_path):
+    cfg = SMALL_NETWORKS[name]()
+    assert_onnx_is_torch(random_bundle(cfg, dtype=torch.float32), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("profile", ["cpu", "tensorrt"])
+def test_int8_of_every_kind_of_section(profile, random_bundle, tmp_path):
+    bundle = random_bundle(SMALL_NETWORKS["kitchen sink"](), dtype=torch.float32)
+    int8 = quantize(bundle, [torch.from_numpy(images(bundle.cfg, s, 8)) for s in range(4)])
+    export_onnx(int8, tmp_path / "a.onnx", profile)
+    x = images(bundle.cfg, 9)
+    for a, b in zip(heads(bundle, x), OnnxSession(tmp_path / "a.onnx", 2).run(x), strict=True):
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.9
+
+
 @pytest.fixture
 def quantized(random_bundle):
     bundle = random_bundle(build("yolov3-nano", 4, 64), dtype=torch.float32)
-    return bundle, quantize(bundle, [torch.from_numpy(images(s, 8)) for s in range(4)])
+    return bundle, quantize(bundle, [torch.from_numpy(images(bundle.cfg, s, 8)) for s in range(4)])
 
 
 @pytest.mark.parametrize("profile", ["cpu", "tensorrt"])
 def test_int8_follows_float(profile, quantized, tmp_path):
     bundle, int8 = quantized
     export_onnx(int8, tmp_path / "a.onnx", profile)
-    rounded = OnnxSession(tmp_path / "a.onnx", 2).run(images(9))
-    for a, b in zip(heads(bundle, images(9)), rounded, strict=True):
+    rounded = OnnxSession(tmp_path / "a.onnx", 2).run(images(int8.cfg, 9))
+    for a, b in zip(heads(bundle, images(int8.cfg, 9)), rounded, strict=True):
         assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95
 
 
 def test_the_tensorrt_graph_is_what_torch_imitates(quantized, tmp_path):
     _, int8 = quantized
     export_onnx(int8, tmp_path / "a.onnx", "tensorrt")
-    theirs = OnnxSession(tmp_path / "a.onnx", 2).run(images(9))
-    for a, b in zip(heads(int8, images(9)), theirs, strict=True):
+    theirs = OnnxSession(tmp_path / "a.onnx", 2).run(images(int8.cfg, 9))
+    for a, b in zip(heads(int8, images(int8.cfg, 9)), theirs, strict=True):
         # A value on the edge between two steps may fall to either side, and then travels.
         assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
 

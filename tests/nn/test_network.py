@@ -11,9 +11,12 @@ import torch
 
 from yolo_slim.cfg import ACTIVATIONS, Maxpool, Yolo, infer_shapes, parse, read_cfg, resize
 from yolo_slim.fold import fold_batchnorm
-from yolo_slim.nn.blocks import ACTIVATION_FUNCTIONS, MaxpoolBlock, ShortcutBlock
-from yolo_slim.nn.decode import decode, suppress
+from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
+from yolo_slim.nn.blocks import ShortcutBlock
+from yolo_slim.nn.decode import decode
 from yolo_slim.nn.network import Network
+from yolo_slim.nn.pools import MaxpoolBlock
+from yolo_slim.nn.suppress import suppress
 from yolo_slim.weights import network_of
 from yolo_slim.zoo import build, names
 
@@ -46,26 +49,41 @@ def test_maxpool_is_darknet_s(size, stride, hw):
 # --- activations ----------------------------------------------------------------------------------
 
 BY_HAND = {
-    "linear": (-2.0, -2.0), "leaky": (-2.0, -0.2), "relu": (-2.0, 0.0), "relu6": (7.5, 6.0),
-    "logistic": (2.0, 0.8807970779778823), "tanh": (0.5, 0.46211715726000973),
-    "mish": (1.0, 0.8650983882673103), "swish": (1.0, 0.7310585786300049),
-    "elu": (-1.0, math.exp(-1) - 1),
-    "selu": (-1.0, 1.0507009873554805 * 1.6732632423543772 * (math.exp(-1) - 1)),
-    "gelu": (1.0, 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * 1.044715))),
-}  # fmt: skip
+    "linear": {-2.0: -2.0},
+    "leaky": {-2.0: -0.2, 3.0: 3.0},
+    "relu": {-2.0: 0.0, 2.0: 2.0},
+    "relu6": {7.5: 6.0, 3.0: 3.0, -1.0: 0.0},
+    "logistic": {2.0: 0.8807970779778823},
+    "tanh": {0.5: 0.46211715726000973},
+    "mish": {1.0: 0.8650983882673103},
+    "hard_mish": {-3.0: 0.0, -1.0: -0.5, 2.0: 2.0},
+    "swish": {1.0: 0.7310585786300049},
+    "elu": {-1.0: math.exp(-1) - 1, 2.0: 2.0},
+    "selu": {-1.0: 1.0507 * 1.6732 * (math.exp(-1) - 1), 2.0: 2.1014},
+    "gelu": {1.0: 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * 1.044715))},
+    "ramp": {-2.0: -0.2, 2.0: 2.2},
+    "hardtan": {-3.0: -1.0, 0.5: 0.5, 3.0: 1.0},
+    "loggy": {2.0: 2 * 0.8807970779778823 - 1},
+    "plse": {-6.0: -0.02, 2.0: 0.75, 6.0: 1.02},
+    "stair": {2.5: 1.0, 3.25: 1.25, -1.5: -1.0},
+    "relie": {-2.0: -0.02, 2.0: 2.0},
+    "lhtan": {-2.0: -0.002, 0.5: 0.5, 3.0: 1.002},
+    "hswish": {-4.0: 0.0, 1.0: 4 / 6, 4.0: 4.0},
+    "hsigmoid": {-4.0: 0.0, 1.0: 4 / 6, 4.0: 1.0},
+}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_by_hand(name):
-    x, expected = BY_HAND[name]
-    found = ACTIVATION_FUNCTIONS[name](torch.tensor([x], dtype=torch.float64))
-    assert found.item() == pytest.approx(expected, abs=1e-12)
+    for x, expected in BY_HAND[name].items():
+        found = ACTIVATION_FUNCTIONS[name](torch.tensor([x], dtype=torch.float64))
+        assert found.item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_shortcut_adds_the_channels_that_both_have():
     from yolo_slim.cfg import Shortcut
 
-    block = ShortcutBlock(Shortcut(sources=(0,)))
+    block = ShortcutBlock(Shortcut(sources=(0,)), 3)
     wide, narrow = torch.ones(1, 3, 2, 2), torch.full((1, 2, 2, 2), 10.0)
     assert block(wide, narrow)[0, :, 0, 0].tolist() == [11, 11, 1]
     assert block(narrow, wide)[0, :, 0, 0].tolist() == [11, 11]
@@ -92,7 +110,7 @@ def test_taps_are_the_outputs_of_the_sub_network(name, random_bundle):
     cfg = build(name, 2, 64)
     bundle = random_bundle(cfg)
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
-    index = cfg.yolo_indices[0] - 3
+    index = cfg.head_indices[0] - 3
     network = network_of(cfg, bundle.weights)
     front = replace(cfg, sections=cfg.sections[: index + 1])
     kept = {k: v for k, v in bundle.weights.items() if int(k.split(".")[0]) <= index}

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from yolo_slim.bundle import Bundle, head_convs
-from yolo_slim.cfg import Cfg, Conv
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg
+from yolo_slim.nn.blocks import ShortcutBlock
 from yolo_slim.nn.network import Network
 from yolo_slim.weights import weights_of
 
@@ -29,24 +30,25 @@ def _bundle(cfg: Cfg, seed: int = 0) -> Bundle:
         return torch.rand(n, generator=generator).double()
 
     network = Network(cfg).double().train()
-    heads = head_convs(cfg)
-    for index, section in enumerate(cfg):
-        if not isinstance(section, Conv):
-            continue
-        block = network.get_submodule(str(index))
-        kernel = block.conv.weight
-        gain = 1.0 if index in heads else 2.0
+    heads = cfg.head_convs
+    for name, module in network.named_modules():
         with torch.no_grad():
-            drawn = torch.randn(kernel.shape, generator=generator)
-            kernel.copy_(drawn * (gain / kernel[0].numel()) ** 0.5)
-            if block.conv.bias is not None:
-                block.conv.bias.zero_()
-            if block.bn is not None:
-                n = section.filters
-                sign = torch.where(rand(n) < 0.15, -1.0, 1.0)
-                block.bn.weight.copy_(sign * (0.05 + 0.95 * rand(n)))
-                block.bn.bias.copy_(rand(n) - 0.4)
-                block.bn.momentum = 1.0
+            match module:
+                case nn.Conv2d() | nn.Linear():
+                    gain = 1.0 if int(name.split(".")[0]) in heads else 2.0
+                    drawn = torch.randn(module.weight.shape, generator=generator)
+                    module.weight.copy_(drawn * (gain / module.weight[0].numel()) ** 0.5)
+                    if module.bias is not None:
+                        module.bias.zero_()
+                case nn.BatchNorm2d():
+                    n = module.num_features
+                    sign = torch.where(rand(n) < 0.15, -1.0, 1.0)
+                    module.weight.copy_(sign * (0.05 + 0.95 * rand(n)))
+                    module.bias.copy_(rand(n) - 0.4)
+                    module.momentum = 1.0
+                case ShortcutBlock() if module.weight is not None:
+                    drawn = torch.rand(module.weight.shape, generator=generator)
+                    module.weight.copy_(0.5 + drawn)
     with torch.no_grad():  # one pass writes statistics that fit the maps
         network(_images(cfg, 4, seed + 100))
     weights = weights_of(network)

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from detectors import READ_STEMS
+from kitchen_sink import SMALL_NETWORKS
 
-from yolo_slim.bundle import Bundle, head_convs
+from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import (
     ACTIVATIONS,
     Cfg,
+    Connected,
     Conv,
+    Local,
     couple,
     infer_shapes,
     parse,
@@ -35,25 +39,18 @@ SPECIAL = [
 ]  # fmt: skip
 
 
-def _yolo_files() -> list[Path]:
-    found = []
-    for part in ("cfg", "weights"):
-        for path in sorted((SHARED / part).rglob("*.cfg")):
-            try:
-                if read_cfg(path).yolos:
-                    found.append(path)
-            except CfgError:
-                continue
-    return found
+def _detectors() -> list[Path]:
+    files = [SHARED / f"cfg/{stem}.cfg" for stem in READ_STEMS]
+    return files + sorted((SHARED / "weights").rglob("*.cfg"))
 
 
 def random_plan(cfg: Cfg, seed: int) -> Plan:
-    """Any legal plan: a coin for each free class, then one back where a convolution lost all."""
+    """Any legal plan: a coin for each free class, then one back where a section lost all."""
     rng = np.random.default_rng(seed)
     coupling = couple(cfg)
     keep = (rng.random(coupling.n_classes) < rng.uniform(0.4, 0.9)) | ~coupling.free
-    for index, section in enumerate(cfg):
-        if isinstance(section, Conv) and not keep[coupling.classes(index)].any():
+    for index in range(len(cfg)):
+        if not keep[coupling.classes(index)].any():
             keep[rng.choice(coupling.classes(index))] = True
     return Plan(cfg, coupling, keep)
 
@@ -61,7 +58,7 @@ def random_plan(cfg: Cfg, seed: int) -> Plan:
 def with_logits(cfg: Cfg) -> Cfg:
     """Heads without their sigmoid, which may saturate and hide a difference. They are frozen, so
     what is cut is the same."""
-    heads = head_convs(cfg)
+    heads = cfg.head_convs
     return replace(
         cfg,
         sections=tuple(
@@ -120,13 +117,24 @@ def test_take_is_mask_on_special_cfgs(stem, shared_root, lively_bundle, lively_i
     assert_take_is_mask(lively_bundle(cfg), random_plan(cfg, 1), lively_images(cfg), 1e-3)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", SMALL_NETWORKS)
+def test_take_is_mask_on_every_kind_of_section(name, seed, lively_bundle, lively_images):
+    cfg = SMALL_NETWORKS[name]()
+    plan = random_plan(cfg, seed)
+    assert plan.ratio > 0
+    assert_take_is_mask(lively_bundle(cfg, seed), plan, lively_images(cfg), 1e-6)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", _yolo_files(), ids=lambda p: str(p.relative_to(SHARED)))
+@pytest.mark.parametrize("path", _detectors(), ids=lambda p: str(p.relative_to(SHARED)))
 def test_take_is_mask_on_every_shared_cfg(path, lively_bundle, lively_images):
-    cfg = with_logits(resize(read_cfg(path), 64, 64))
-    shapes = infer_shapes(cfg)
-    if min(shapes[i].height for i in cfg.yolo_indices) < 2:  # one cell says little of a map
-        cfg = resize(cfg, 128, 128)
+    cfg = with_logits(read_cfg(path))
+    if not any(isinstance(s, Connected | Local) for s in cfg):
+        # Two cells of the coarsest head: one says little of a map.
+        coarsest = min(shape.height for shape in infer_shapes(cfg))
+        strides = cfg.net.height // coarsest
+        cfg = resize(cfg, 2 * strides, 2 * strides)
     assert_take_is_mask(lively_bundle(cfg), random_plan(cfg, 1), lively_images(cfg), 1e-3)
 
 

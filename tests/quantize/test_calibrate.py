@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from yolo_slim.bundle import Bundle, head_convs
+from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Conv, Maxpool, Upsample, parse
 from yolo_slim.errors import InputError
 from yolo_slim.precision import Range
@@ -118,7 +118,7 @@ def test_quantize_gives_a_folded_bundle_with_a_range_for_all_that_is_read(bundle
     assert bundle.precision is None
     precision = int8.precision
     convs = {i for i, s in enumerate(int8.cfg) if isinstance(s, Conv)}
-    assert set(precision.convs) == convs - head_convs(int8.cfg)
+    assert set(precision.convs) == convs - int8.cfg.head_convs
     for index, plan in precision.convs.items():
         section = int8.cfg[index]
         assert isinstance(section, Conv)

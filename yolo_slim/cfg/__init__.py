@@ -1,6 +1,7 @@
 """The document floor: read, check, measure, couple and edit a cfg. Imports no torch."""
 
 from yolo_slim.cfg.coupling import Coupling, couple
+from yolo_slim.cfg.document import Cfg
 from yolo_slim.cfg.edit import (
     narrow,
     resize,
@@ -9,43 +10,77 @@ from yolo_slim.cfg.edit import (
     with_iou_thresh,
     without_batchnorm,
 )
+from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
 from yolo_slim.cfg.sections import (
     ACTIVATIONS,
+    DARKNET_ACTIVATIONS,
     IMAGE,
+    Activation,
     Avgpool,
-    Cfg,
+    Batchnorm,
+    Connected,
     Conv,
+    Cost,
+    Crop,
     Dropout,
+    Local,
+    LocalAvgpool,
     Maxpool,
     Net,
+    Reorg,
+    Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Section,
+    Select,
     Shortcut,
+    Shuffle,
+    Softmax,
+    Strided,
     Upsample,
-    Yolo,
 )
 from yolo_slim.cfg.shapes import Shape, infer_shapes, input_shape
+from yolo_slim.cfg.tensors import tensor_shapes
 from yolo_slim.cfg.text import parse, read_cfg, render
 from yolo_slim.cfg.verify import verify
 
 __all__ = [
     "ACTIVATIONS",
+    "DARKNET_ACTIVATIONS",
     "IMAGE",
+    "Activation",
     "Avgpool",
+    "Batchnorm",
     "Cfg",
+    "Connected",
     "Conv",
+    "Cost",
     "Coupling",
+    "Crop",
+    "Detection",
     "Dropout",
+    "GaussianYolo",
+    "Head",
+    "Local",
+    "LocalAvgpool",
     "Maxpool",
     "Net",
+    "Region",
+    "Reorg",
+    "Reorg3d",
     "Route",
+    "Sam",
     "ScaleChannels",
     "Section",
     "SectionCost",
+    "Select",
     "Shape",
     "Shortcut",
+    "Shuffle",
+    "Softmax",
+    "Strided",
     "Totals",
     "Upsample",
     "Yolo",
@@ -58,6 +93,7 @@ __all__ = [
     "read_cfg",
     "render",
     "resize",
+    "tensor_shapes",
     "totals",
     "verify",
     "with_anchors",

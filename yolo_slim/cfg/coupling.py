@@ -3,8 +3,9 @@
 Each channel that a convolution creates gets a fresh number, an *atom*. A section's output is an
 array of atoms: [route] concatenates arrays, pooling and depthwise convolutions pass them on,
 [shortcut] and [scale_channels] tie atoms pairwise. Tied atoms form a *class*, kept or dropped as
-one. Classes that reach a head or the image are frozen, with the reason. The same idea, found by
-tracing gradients instead of reading a document, is DepGraph (Fang et al., CVPR 2023).
+one. Classes that reach a head or the image are frozen, with the reason, and so are those that a
+section without a rule reads or writes. The same idea, found by tracing gradients instead of
+reading a document, is DepGraph (Fang et al., CVPR 2023).
 """
 
 from __future__ import annotations
@@ -14,25 +15,36 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_slim.cfg.document import Cfg
+from yolo_slim.cfg.heads import Head
 from yolo_slim.cfg.sections import (
     IMAGE,
+    Activation,
     Avgpool,
-    Cfg,
+    Batchnorm,
+    Connected,
     Conv,
+    Cost,
+    Crop,
     Dropout,
+    LocalAvgpool,
     Maxpool,
+    Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Section,
+    Select,
     Shortcut,
+    Shuffle,
     Upsample,
-    Yolo,
 )
+from yolo_slim.cfg.shapes import infer_shapes
 
 Atoms = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-NOT_ZERO_AT_ZERO = frozenset({"logistic"})
+NOT_ZERO_AT_ZERO = frozenset({"logistic", "hsigmoid", "plse"})
 """Activations with f(0) != 0: a silenced channel must be silenced after them, too."""
 
 
@@ -84,6 +96,7 @@ def is_depthwise(conv: Conv, in_channels: int) -> bool:
 class _Tracer:
     def __init__(self, cfg: Cfg) -> None:
         self.cfg = cfg
+        self.shapes = infer_shapes(cfg)
         self.n_atoms = 0
         self.ties: list[tuple[Atoms, Atoms]] = []
         self.frozen: list[tuple[Atoms, str]] = []
@@ -93,52 +106,85 @@ class _Tracer:
     def run(self) -> Coupling:
         self.frozen.append((self.image, "the image"))
         for index, section in enumerate(self.cfg):
-            inputs = [
-                self.image if link == IMAGE else self.outputs[link]
-                for link in self.cfg.links(index)
-            ]
+            inputs = [self.atoms(link) for link in self.cfg.links(index)]
             self.outputs.append(self.trace(index, section, inputs))
         read = {link for index in range(len(self.cfg)) for link in self.cfg.links(index)}
         for index, atoms in enumerate(self.outputs):
-            if index not in read and not isinstance(self.cfg[index], Yolo):
+            if index not in read and not isinstance(self.cfg[index], Head):
                 self.frozen.append((atoms, f"output of the network (section {index})"))
         return self.classify()
+
+    def atoms(self, link: int) -> Atoms:
+        return self.image if link == IMAGE else self.outputs[link]
 
     def trace(self, index: int, section: Section, inputs: list[Atoms]) -> Atoms:
         first = inputs[0]
         match section:
             case Conv():
-                return self.trace_conv(section, first)
-            case Maxpool() | Upsample() | Avgpool() | Dropout():
+                return self.trace_conv(index, section, first)
+            case Connected():
+                return self.fresh(section.output)
+            case Maxpool(depth_channels=0) | LocalAvgpool() | Upsample() | Avgpool() | Dropout():
                 return first
+            case Batchnorm() | Crop(noadjust=True) | Cost():
+                return first
+            case Activation():
+                return self.activated(index, section.activation, first)
             case Shortcut():
                 for other in inputs[1:]:
                     shared = min(len(first), len(other))
                     self.ties.append((first[:shared], other[:shared]))
                 return self.activated(index, section.activation, first)
-            case ScaleChannels():
+            case ScaleChannels(scale_wh=True):
+                self.frozen.append((first, f"scales every channel (section {index})"))
+                return self.activated(index, section.activation, inputs[1])
+            case ScaleChannels() | Sam():
                 self.ties.append((first, inputs[1]))
                 return self.activated(index, section.activation, inputs[1])
             case Route():
-                parts = [np.split(atoms, section.groups) for atoms in inputs]
-                for split in parts:  # the cut lies at equal counts: the parts shrink alike
-                    self.ties += [(split[0], other) for other in split[1:]]
-                return np.concatenate([split[section.group_id] for split in parts])
-            case Yolo():
-                self.frozen.append((first, f"read by [yolo] (section {index})"))
+                parts = [self.split(atoms, section.groups) for atoms in inputs]
+                return np.concatenate([part[section.group_id] for part in parts])
+            case Reorg3d():
+                return np.tile(first, section.stride**2)
+            case Select():
+                return first[list(section.channels)]
+            case Shuffle():
+                return np.stack(self.split(first, section.groups), axis=1).reshape(-1)
+            case Head():
+                self.frozen.append((first, f"read by [{section.kind}] (section {index})"))
                 return first
-        for atoms in inputs:
-            self.frozen.append((atoms, f"no rule for [{section.kind}] (section {index})"))
-        return first
+        return self.untraced(index, section, inputs)
 
-    def trace_conv(self, conv: Conv, first: Atoms) -> Atoms:
+    def untraced(self, index: int, section: Section, inputs: list[Atoms]) -> Atoms:
+        """All that goes in and comes out of a section whose channels cannot be told apart."""
+        output = self.fresh(self.shapes[index].channels)
+        for atoms in (*inputs, output):
+            self.frozen.append((atoms, f"no rule for [{section.kind}] (section {index})"))
+        return output
+
+    def split(self, atoms: Atoms, groups: int) -> list[Atoms]:
+        """Equal parts that shrink alike, so that the cuts between them stay at equal counts."""
+        parts = np.split(atoms, groups)
+        self.ties += [(parts[0], other) for other in parts[1:]]
+        return parts
+
+    def trace_conv(self, index: int, conv: Conv, first: Atoms) -> Atoms:
+        if conv.xnor:
+            self.frozen.append((first, f"read as signs: 0 is none of them (section {index})"))
         if is_depthwise(conv, len(first)):
-            return np.repeat(first, conv.filters // conv.groups)
-        output = self.fresh(conv.filters)
-        if conv.groups > 1:  # every group must keep as many channels as the others
+            output = np.repeat(first, conv.filters // conv.groups)
+        else:
+            output = self.fresh(conv.filters)
             for atoms in (first, output):
-                parts = np.split(atoms, conv.groups)
-                self.ties += [(parts[0], other) for other in parts[1:]]
+                self.split(atoms, conv.groups)
+        if conv.share_index is not None:  # one kernel: what goes for one reader goes for the other
+            self.ties.append((first, self.atoms(self.cfg.links(conv.share_index)[0])))
+            self.ties.append((output, self.atoms(conv.share_index)))
+            owner = self.cfg[conv.share_index]
+            assert isinstance(owner, Conv)
+            if owner.activation != conv.activation:  # what silences one may not silence the other
+                self.activated(index, conv.activation, output)
+                self.activated(index, owner.activation, output)
         return output
 
     def activated(self, index: int, activation: str, atoms: Atoms) -> Atoms:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from yolo_slim.cfg.coupling import Coupling, Mask, is_depthwise
-from yolo_slim.cfg.sections import Cfg, Conv, Section, Yolo
+from yolo_slim.cfg.document import Cfg
+from yolo_slim.cfg.heads import Yolo
+from yolo_slim.cfg.sections import Connected, Conv, Section, Select
 from yolo_slim.cfg.verify import verify
 from yolo_slim.errors import CfgError
 
@@ -56,9 +58,10 @@ def with_iou_thresh(cfg: Cfg, iou_thresh: float) -> Cfg:
 
 
 def without_batchnorm(cfg: Cfg) -> Cfg:
-    """Every convolution with a bias in the place of its BatchNorm."""
+    """Every convolution and [connected] with a bias in the place of its BatchNorm."""
     return _edited(
-        cfg, lambda _, s: replace(s, batch_normalize=False) if isinstance(s, Conv) else s
+        cfg,
+        lambda _, s: replace(s, batch_normalize=False) if isinstance(s, Conv | Connected) else s,
     )
 
 
@@ -66,15 +69,24 @@ def narrow(cfg: Cfg, coupling: Coupling, keep: Mask) -> Cfg:
     """The cfg with only the classes of channels that `keep` (bool [n_classes]) names."""
 
     def edit(index: int, section: Section) -> Section:
-        if not isinstance(section, Conv):
-            return section
         kept_in = keep[coupling.classes(cfg.links(index)[0])]
-        filters = int(keep[coupling.classes(index)].sum())
-        depthwise = is_depthwise(section, len(kept_in))
-        groups = int(kept_in.sum()) if depthwise else section.groups
-        if filters == 0:
-            raise CfgError(f"{cfg.where(index)} would keep 0 of {section.filters} channels")
-        return replace(section, filters=filters, groups=groups)
+        kept_out = int(keep[coupling.classes(index)].sum())
+        if kept_out == 0:
+            raise CfgError(
+                f"{cfg.where(index)} would keep 0 of {len(coupling.atoms(index))} channels"
+            )
+        match section:
+            case Conv():
+                depthwise = is_depthwise(section, len(kept_in))
+                groups = int(kept_in.sum()) if depthwise else section.groups
+                return replace(section, filters=kept_out, groups=groups)
+            case Connected():
+                return replace(section, output=kept_out)
+            case Select():
+                place = kept_in.cumsum() - 1  # of a kept channel among the kept
+                channels = tuple(int(place[c]) for c in section.channels if kept_in[c])
+                return replace(section, channels=channels)
+        return section
 
     return _edited(cfg, edit)
 

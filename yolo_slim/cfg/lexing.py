@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import TypeVar
 
 from yolo_slim.cfg.sections import Extras
 from yolo_slim.errors import CfgError
 
 ALIASES = {
-    "network": "net", "conv": "convolutional", "max": "maxpool", "avg": "avgpool",
+    "network": "net", "conv": "convolutional", "conn": "connected", "max": "maxpool",
+    "avg": "avgpool", "local_avg": "local_avgpool", "soft": "softmax",
 }  # fmt: skip
+
+T = TypeVar("T")
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -18,13 +23,15 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 class Block:
     """The keys of one section as text, with typed getters that name the line of a bad value.
 
-    A key that nobody asked for is an extra.
+    A key that nobody asked for is an extra. `notes` collects what was read as Darknet reads it and
+    was hardly meant so.
     """
 
     def __init__(self, kind: str, line: int, source: str) -> None:
         self.kind, self.line, self.source = kind, line, source
         self.pairs: list[tuple[str, str, int]] = []
         self.used: set[str] = set()
+        self.notes: list[str] = []
 
     @property
     def where(self) -> str:
@@ -34,6 +41,9 @@ class Block:
         self.used.add(key)
         # Darknet searches from the front: of two equal keys the first counts.
         return next(((value, line) for name, value, line in self.pairs if name == key), None)
+
+    def note(self, text: str) -> None:
+        self.notes.append(f"{self.where} {text}")
 
     def get_text(self, key: str, default: str) -> str:
         found = self.raw(key)
@@ -63,8 +73,7 @@ class Block:
         if found is None:
             return ()
         value, line = found
-        value = value.split("#")[0]  # lists, and only lists, end at a comment
-        parts = [part for part in value.split(",") if part]
+        parts = [part for part in value.split("#")[0].split(",") if part]
         if len(parts) > 4096:
             raise CfgError(f"{self.source}:{line} [{self.kind}] {key} has {len(parts)} numbers")
         return tuple(self._number(key, part, line) for part in parts)
@@ -74,6 +83,18 @@ class Block:
         if any(n != int(n) or abs(n) > 1 << 20 for n in numbers):
             raise CfgError(f"{self.where} {key}: expected whole numbers, found {numbers}")
         return tuple(int(n) for n in numbers)
+
+    def get_choice(self, key: str, choices: Mapping[str, T], default: str) -> T:
+        """The meaning of a word; `choices` maps every word that Darknet knows to it."""
+        word = self.get_text(key, default)
+        if word not in choices:
+            found = self.raw(key)
+            line = found[1] if found else self.line
+            raise CfgError(
+                f"{self.source}:{line} [{self.kind}] {key}={word[:40]}: expected one of "
+                + ", ".join(choices)
+            )
+        return choices[word]
 
     def links(self, key: str, index: int) -> tuple[int, ...]:
         """Absolute section indices: a negative number counts back from this section."""
@@ -89,11 +110,18 @@ class Block:
                 )
         return links
 
-    def refuse(self, *keys: str) -> None:
-        """These keys change what is computed, and are not supported unless they are 0."""
+    def link(self, key: str, index: int) -> int:
+        """The one section that `key` names."""
+        links = self.links(key, index)
+        if len(links) != 1:
+            raise CfgError(f"{self.where} {key}= names {len(links)} sections, expected 1")
+        return links[0]
+
+    def refuse(self, *keys: str, neutral: float = 0) -> None:
+        """These keys change what is computed, and are not supported unless they are `neutral`."""
         for key in keys:
             found = self.raw(key)
-            if found and found[0] not in ("0", "none", ""):
+            if found and found[0] not in (f"{neutral:g}", "none", ""):
                 raise CfgError(
                     f"{self.source}:{found[1]} [{self.kind}] {key}={found[0]} is not supported: "
                     "the network would compute something else without it"
@@ -107,8 +135,10 @@ class Block:
         return tuple(seen.items())
 
     def _number(self, key: str, value: str, line: int) -> float:
-        # float() alone would read 1_0, and digits of other scripts, which Darknet does not.
-        number = float(value) if NUMBER.fullmatch(value) else math.nan
+        # Darknet's atof stops at a comment. float() alone would read 1_0, and digits of other
+        # scripts, which Darknet does not.
+        digits = value.split("#")[0]
+        number = float(digits) if NUMBER.fullmatch(digits) else math.nan
         if not math.isfinite(number):
             raise CfgError(
                 f"{self.source}:{line} [{self.kind}] {key}={value[:40]}: expected a number"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
-from yolo_slim.cfg.sections import Cfg, Conv, Section
+from yolo_slim.cfg.document import Cfg
+from yolo_slim.cfg.sections import Connected, Conv, Local, Section
 from yolo_slim.cfg.shapes import Shape, infer_shapes, input_shape
+from yolo_slim.cfg.tensors import RUNNING_STATISTICS, tensor_shapes
 
 
 @dataclass(frozen=True)
@@ -15,8 +18,8 @@ class SectionCost:
     parameters: what an optimizer may change (kernels, biases, gamma, beta); running statistics
         are not counted, as torchvision counts.
     weights_file_floats: numbers a Darknet .weights file holds for it, running statistics included.
-    macs: multiply-accumulates of the convolution for one image (half of what Darknet prints as
-        FLOPs); BatchNorm and activations are not counted.
+    macs: multiply-accumulates of its kernel for one image (half of what Darknet prints as
+        FLOPs); BatchNorm, activations and element-wise sections are not counted.
     """
 
     index: int
@@ -26,6 +29,11 @@ class SectionCost:
     parameters: int
     weights_file_floats: int
     macs: int
+
+    @property
+    def map_bytes(self) -> int:
+        """Size of the output for one image in float32."""
+        return 4 * self.shape.values
 
 
 @dataclass(frozen=True)
@@ -44,16 +52,17 @@ def measure(cfg: Cfg) -> tuple[SectionCost, ...]:
     """
     shapes = infer_shapes(cfg)
     costs = []
-    for index, section in enumerate(cfg):
-        in_channels = input_shape(cfg, shapes, index).channels
-        shape = shapes[index]
-        parameters = floats = macs = 0
-        if isinstance(section, Conv):
-            kernel = section.filters * (in_channels // section.groups) * section.size**2
-            parameters = kernel + section.filters * (2 if section.batch_normalize else 1)
-            floats = kernel + section.filters * (4 if section.batch_normalize else 1)
-            macs = kernel * shape.height * shape.width
-        costs.append(SectionCost(index, section, in_channels, shape, parameters, floats, macs))
+    for index, (section, tensors) in enumerate(zip(cfg, tensor_shapes(cfg), strict=True)):
+        read = input_shape(cfg, shapes, index)
+        counts = {name: prod(shape) for name, shape in tensors.items()}
+        floats = sum(counts.values())
+        statistics = sum(counts.get(name, 0) for name in RUNNING_STATISTICS)
+        macs = _macs(section, read, shapes[index])
+        costs.append(
+            SectionCost(
+                index, section, read.channels, shapes[index], floats - statistics, floats, macs
+            )
+        )
     return tuple(costs)
 
 
@@ -65,3 +74,14 @@ def totals(cfg: Cfg) -> Totals:
         sum(c.weights_file_floats for c in costs),
         sum(c.macs for c in costs),
     )
+
+
+def _macs(section: Section, read: Shape, written: Shape) -> int:
+    match section:
+        case Conv():
+            return written.values * (read.channels // section.groups) * section.size**2
+        case Local():
+            return written.values * read.channels * section.size**2
+        case Connected():
+            return written.values * read.values
+    return 0

@@ -1,7 +1,4 @@
-"""The document: typed, frozen sections of a Darknet cfg, and the list of them.
-
-    Cfg = Net + (Conv | Shortcut | Route | Maxpool | Upsample | Avgpool | ScaleChannels
-                 | Dropout | Yolo)*
+"""The sections of a Darknet cfg that compute something: typed and frozen.
 
 Links between sections are absolute indices (0 is the first section after [net]; -1 is the image).
 How a link is printed is a matter of `text.render`. Keys that do not change what the network
@@ -10,7 +7,6 @@ computes (learning rates, jitter...) are kept, in order, in `extras`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -19,9 +15,14 @@ Extras = tuple[tuple[str, str], ...]
 IMAGE = -1
 """The link that stands for the image itself."""
 
-ACTIVATIONS = (
-    "linear", "leaky", "relu", "relu6", "logistic", "tanh", "mish", "swish", "elu", "selu", "gelu",
+DARKNET_ACTIVATIONS = (
+    "linear", "leaky", "relu", "relu6", "logistic", "tanh", "mish", "hard_mish", "swish", "elu",
+    "selu", "gelu", "ramp", "hardtan", "loggy", "plse", "stair", "relie", "lhtan",
 )  # fmt: skip
+EXTENSION_ACTIVATIONS = ("hswish", "hsigmoid")
+"""Ours alone. Darknet takes an activation that it does not know for ReLU, without an error."""
+
+ACTIVATIONS = DARKNET_ACTIVATIONS + EXTENSION_ACTIVATIONS
 """Activations that every floor knows; the names are Darknet's."""
 
 
@@ -30,6 +31,9 @@ class Section:
     """What every section has: the line it was read from and the keys that compute nothing."""
 
     kind: ClassVar[str]
+    is_extension: ClassVar[bool] = False
+    """Whether Darknet has no such section."""
+
     line: int = field(default=0, compare=False)
     extras: Extras = ()
 
@@ -57,27 +61,56 @@ class Net(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv(Section):
-    """[convolutional]. `padding_px` is Darknet's number, to be multiplied by the dilation."""
+class Strided(Section):
+    """What moves a window over a map. stride_x, stride_y: 0 takes `stride`."""
+
+    size: int = 1
+    stride: int = 1
+    stride_x: int = 0
+    stride_y: int = 0
+    padding_px: int = 0
+
+    @property
+    def strides_hw(self) -> tuple[int, int]:
+        return self.stride_y or self.stride, self.stride_x or self.stride
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(Strided):
+    """[convolutional]. `padding_px` is Darknet's number, to be multiplied by the dilation.
+
+    share_index: the section whose kernel, bias and BatchNorm this one uses; None for its own.
+    xnor: input and kernel become signs, the kernel times its mean size (Rastegari et al., 2016).
+    """
 
     kind: ClassVar[str] = "convolutional"
     filters: int = 1
-    size: int = 1
-    stride: int = 1
-    padding_px: int = 0
     dilation: int = 1
     groups: int = 1
     batch_normalize: bool = False
     activation: str = "logistic"
+    share_index: int | None = None
+    xnor: bool = False
+
+
+WeightsType = Literal["none", "per_feature", "per_channel"]
+WeightsNormalization = Literal["none", "relu", "softmax"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shortcut(Section):
-    """[shortcut]: adds to the section before it the first channels of each source."""
+    """[shortcut]: adds to the section before it the first channels of each source.
+
+    Of a source that is larger in height and width by a whole number every so many pixels are read.
+    weights_type: each operand times a learnt number, one for the map or one for each channel.
+    weights_normalization: how these numbers are made to add up to 1 over the operands.
+    """
 
     kind: ClassVar[str] = "shortcut"
     sources: tuple[int, ...]
     activation: str = "linear"
+    weights_type: WeightsType = "none"
+    weights_normalization: WeightsNormalization = "none"
 
     def links(self, index: int) -> tuple[int, ...]:
         return (index - 1, *self.sources)
@@ -97,21 +130,52 @@ class Route(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maxpool(Section):
-    """[maxpool]: output = (input + padding - size) // stride + 1, shifted by padding // 2."""
+class Maxpool(Strided):
+    """[maxpool]: output = (input + padding - size) // stride + 1, shifted by padding // 2.
+
+    depth_channels: if not 0, the maximum is taken over channels k, k + depth_channels... instead
+    (`maxpool_depth=1 out_channels=N`).
+    """
 
     kind: ClassVar[str] = "maxpool"
-    size: int = 1
-    stride: int = 1
-    padding_px: int = 0
+    depth_channels: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalAvgpool(Strided):
+    """[local_avgpool]: as [maxpool], the mean of the pixels that lie inside of the map."""
+
+    kind: ClassVar[str] = "local_avgpool"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upsample(Section):
-    """[upsample]: repeats each pixel stride x stride times."""
+    """[upsample]: repeats each pixel stride x stride times, times `scale`."""
 
     kind: ClassVar[str] = "upsample"
     stride: int = 2
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reorg(Section):
+    """[reorg]: space to depth, in the index order of YOLOv2.
+
+    That order reads the map's memory as one of channels / stride^2 channels and stride times the
+    height and width, takes it apart into stride x stride phases, and reads the result as
+    channels x stride^2 channels of 1 / stride the height and width.
+    """
+
+    kind: ClassVar[str] = "reorg"
+    stride: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reorg3d(Section):
+    """[reorg3d]: space to depth; output channel = (row phase * stride + column phase) * C + c."""
+
+    kind: ClassVar[str] = "reorg3d"
+    stride: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +186,32 @@ class Avgpool(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaleChannels(Section):
-    """[scale_channels]: the map of `source` times the 1 x 1 map before this section."""
+class Gate(Section):
+    """Two maps, multiplied: the one before the section, and that of `source`."""
 
-    kind: ClassVar[str] = "scale_channels"
     source: int
     activation: str = "linear"
 
     def links(self, index: int) -> tuple[int, ...]:
         return (index - 1, self.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleChannels(Gate):
+    """[scale_channels]: the map of `source` times the 1 x 1 map before this section.
+
+    scale_wh: the map before this section has 1 channel and the height and width of `source`.
+    """
+
+    kind: ClassVar[str] = "scale_channels"
+    scale_wh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sam(Gate):
+    """[sam]: the map of `source` times the map of the same shape before this section."""
+
+    kind: ClassVar[str] = "sam"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,84 +223,84 @@ class Dropout(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yolo(Section):
-    """[yolo]: how the raw map before it is read as boxes.
+class Batchnorm(Section):
+    """[batchnorm]: a BatchNorm of its own, gamma and beta learnt."""
 
-    anchors_wh: all anchors of the network in pixels of the input, [num][2]; `mask` picks this
-    head's. The map has len(mask) * (5 + classes) channels: x, y, w, h, objectness, classes.
-    """
-
-    kind: ClassVar[str] = "yolo"
-    mask: tuple[int, ...]
-    anchors_wh: tuple[tuple[float, float], ...]
-    classes: int = 20
-    scale_x_y: float = 1.0
-    new_coords: bool = False
-    ignore_thresh: float = 0.5
-    iou_thresh: float = 1.0
-    objectness_smooth: bool = False
-
-    @property
-    def masked_anchors_wh(self) -> tuple[tuple[float, float], ...]:
-        return tuple(self.anchors_wh[m] for m in self.mask)
-
-    @property
-    def head_filters(self) -> int:
-        return len(self.mask) * (5 + self.classes)
+    kind: ClassVar[str] = "batchnorm"
 
 
-@dataclass(frozen=True)
-class Cfg:
-    """A network as a document. Everything that is asked about the architecture is asked of it.
+@dataclass(frozen=True, kw_only=True)
+class Activation(Section):
+    """[activation]: an activation of its own."""
 
-    >>> from yolo_slim.cfg import parse
-    >>> cfg = parse("[net]\\nwidth=32\\nheight=32\\n[convolutional]\\nfilters=8\\nsize=1\\n")
-    >>> cfg[0].filters
-    8
-    """
+    kind: ClassVar[str] = "activation"
+    activation: str = "linear"
 
-    net: Net
-    sections: tuple[Section, ...]
-    source: str = field(default="<cfg>", compare=False)
 
-    def __len__(self) -> int:
-        return len(self.sections)
+@dataclass(frozen=True, kw_only=True)
+class Connected(Section):
+    """[connected]: every output reads every value of the map; the result is `output` x 1 x 1."""
 
-    def __iter__(self) -> Iterator[Section]:
-        return iter(self.sections)
+    kind: ClassVar[str] = "connected"
+    output: int = 1
+    batch_normalize: bool = False
+    activation: str = "logistic"
 
-    def __getitem__(self, index: int) -> Section:
-        return self.sections[index]
 
-    def where(self, index: int) -> str:
-        """'file:line [kind]' of a section, for messages; 'section N' if it was not read."""
-        section = self.net if index == IMAGE else self.sections[index]
-        place = (
-            f"{self.source}:{section.line}" if section.line else f"{self.source} section {index}"
-        )
-        return f"{place} [{section.kind}]"
+@dataclass(frozen=True, kw_only=True)
+class Local(Section):
+    """[local]: a convolution with a kernel of its own at every place."""
 
-    def links(self, index: int) -> tuple[int, ...]:
-        return self.sections[index].links(index)
+    kind: ClassVar[str] = "local"
+    filters: int = 1
+    size: int = 1
+    stride: int = 1
+    padding_px: int = 0
+    activation: str = "logistic"
 
-    @property
-    def yolo_indices(self) -> tuple[int, ...]:
-        return tuple(i for i, s in enumerate(self.sections) if isinstance(s, Yolo))
 
-    @property
-    def yolos(self) -> tuple[Yolo, ...]:
-        return tuple(s for s in self.sections if isinstance(s, Yolo))
+@dataclass(frozen=True, kw_only=True)
+class Crop(Section):
+    """[crop]: the middle of the image; pixels 0..1 become -1..1 unless `noadjust`."""
 
-    @property
-    def n_classes(self) -> int:
-        """Classes of the detector; 0 where there is no [yolo] section."""
-        return self.yolos[0].classes if self.yolos else 0
+    kind: ClassVar[str] = "crop"
+    crop_height: int = 1
+    crop_width: int = 1
+    noadjust: bool = False
 
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        return self.net.height, self.net.width
 
-    @property
-    def resize_mode(self) -> Literal["letterbox", "stretch"]:
-        """How an image becomes an input: 'letterbox' or 'stretch'."""
-        return "letterbox" if self.net.letter_box else "stretch"
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Section):
+    """[softmax]: over all values of the map, in `groups` equal parts; over channels if spatial."""
+
+    kind: ClassVar[str] = "softmax"
+    groups: int = 1
+    temperature: float = 1.0
+    spatial: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Section):
+    """[cost]: the loss of a Darknet classifier; passes its input on."""
+
+    kind: ClassVar[str] = "cost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Select(Section):
+    """[select]: the named channels of the map, in that order (channel selection of Liu et al.,
+    Network Slimming, 2017, for networks whose BatchNorm comes before the convolution)."""
+
+    kind: ClassVar[str] = "select"
+    is_extension: ClassVar[bool] = True
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffle(Section):
+    """[shuffle]: channel g * (C / groups) + k moves to k * groups + g (Zhang et al., ShuffleNet,
+    2018)."""
+
+    kind: ClassVar[str] = "shuffle"
+    is_extension: ClassVar[bool] = True
+    groups: int = 2

@@ -26,7 +26,8 @@ class Graph:
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+            # Not ascontiguousarray, which makes a vector of a scalar: scales must be scalars.
+            self.constants[name] = numpy_helper.from_array(np.array(values, order="C"), name)
         return name
 
     def floats(self, name: str, values: Any) -> str:
@@ -49,35 +50,9 @@ class Graph:
         zero = self.constant(f"{name}.zero_point", np.zeros(len(scales), steps.dtype))
         return self.node("DequantizeLinear", [stored, step, zero], f"{name}.dq", axis=0)
 
-    def activation(self, kind: str, x: str, name: str) -> str:
-        """The activation with Darknet's name `kind`; `x` itself for linear."""
-        match kind:
-            case "linear":
-                return x
-            case "leaky":
-                return self.node("LeakyRelu", [x], name, alpha=0.1)
-            case "relu":
-                return self.node("Relu", [x], name)
-            case "relu6":
-                bounds = [self.floats("relu6.low", 0.0), self.floats("relu6.high", 6.0)]
-                return self.node("Clip", [x, *bounds], name)
-            case "logistic":
-                return self.node("Sigmoid", [x], name)
-            case "tanh":
-                return self.node("Tanh", [x], name)
-            case "mish":
-                gate = self.node("Tanh", [self.node("Softplus", [x], f"{name}.sp")], f"{name}.th")
-                return self.node("Mul", [x, gate], name)
-            case "swish":
-                gate = self.node("Sigmoid", [x], f"{name}.gate")
-                return self.node("Mul", [x, gate], name)
-            case "elu":
-                return self.node("Elu", [x], name, alpha=1.0)
-            case "selu":
-                return self.node("Selu", [x], name)
-            case "gelu":
-                return self.node("Gelu", [x], name, approximate="tanh")
-        raise ValueError(f"no ONNX form for activation {kind!r}")
+    def reshaped(self, tensor: str, name: str, shape: list[int]) -> str:
+        """0 keeps a side, -1 takes what is left, as in ONNX."""
+        return self.node("Reshape", [tensor, self.ints(f"{name}.shape", shape)], name)
 
     def model(
         self,

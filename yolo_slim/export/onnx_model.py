@@ -10,23 +10,11 @@ import onnx
 from numpy.typing import NDArray
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import (
-    IMAGE,
-    Avgpool,
-    Conv,
-    Dropout,
-    Maxpool,
-    Route,
-    ScaleChannels,
-    Section,
-    Shortcut,
-    Upsample,
-    Yolo,
-    infer_shapes,
-    input_shape,
-)
+from yolo_slim.cfg import IMAGE, Conv, infer_shapes
 from yolo_slim.errors import InputError
+from yolo_slim.export.activations import add_activation
 from yolo_slim.export.graph import Graph
+from yolo_slim.export.sections import SectionWriter
 from yolo_slim.files import whole_file
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.metadata import IMAGE_NAME, to_metadata
@@ -67,6 +55,7 @@ class _Exporter:
         self.precision = bundle.precision if int8 else None
         self.shapes = infer_shapes(self.cfg)
         self.graph = Graph()
+        self.sections = SectionWriter(self.graph, bundle)
         self.tensors: dict[int, str] = {}
         self.rounded: dict[int, str] = {}
 
@@ -74,9 +63,13 @@ class _Exporter:
         self.tensors[IMAGE] = self._ranged(IMAGE, self._normalised())
         for index, section in enumerate(self.cfg):
             inputs = [self._read(link, index) for link in self.cfg.links(index)]
-            self.tensors[index] = self._ranged(index, self._emit(index, section, inputs))
+            if isinstance(section, Conv):
+                tensor = self._conv(index, section, inputs[0])
+            else:
+                tensor = self.sections.add(index, section, inputs)
+            self.tensors[index] = self._ranged(index, tensor)
         heads = []
-        for number, index in enumerate(self.cfg.yolo_indices or (len(self.cfg) - 1,)):
+        for number, index in enumerate(self.cfg.output_indices):
             name = self.graph.node("Identity", [self.tensors[index]], f"head_{number}")
             heads.append((name, [self.batch, *self.shapes[index]]))
         net = self.cfg.net
@@ -120,49 +113,17 @@ class _Exporter:
             self.rounded[link] = self.graph.quantized(tensor, name, scale, 0, np.int8)
         return self.rounded[link]
 
-    def _emit(self, index: int, section: Section, inputs: list[str]) -> str:
-        graph, name = self.graph, str(index)
-        match section:
-            case Conv():
-                return self._conv(index, section, inputs[0])
-            case Shortcut():
-                x, links = inputs[0], self.cfg.links(index)
-                for number, (link, other) in enumerate(zip(links[1:], inputs[1:], strict=True)):
-                    x = self._add(f"{name}.add{number}", x, index - 1, other, link)
-                return graph.activation(section.activation, x, f"{name}.{section.activation}")
-            case Route():
-                parts = [
-                    self._part(f"{name}.part{number}", tensor, link, section)
-                    for number, (link, tensor) in enumerate(
-                        zip(section.sources, inputs, strict=True)
-                    )
-                ]
-                return (
-                    parts[0]
-                    if len(parts) == 1
-                    else graph.node("Concat", parts, f"{name}.concat", axis=1)
-                )
-            case Maxpool():
-                return self._maxpool(index, section, inputs[0])
-            case Upsample():
-                scales = graph.floats(f"{name}.scales", [1, 1, section.stride, section.stride])
-                return graph.node(
-                    "Resize", [inputs[0], "", scales], f"{name}.upsample", mode="nearest",
-                    coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-                )  # fmt: skip
-            case Avgpool():
-                return graph.node("GlobalAveragePool", inputs, f"{name}.avgpool")
-            case ScaleChannels():
-                x = graph.node("Mul", [inputs[1], inputs[0]], f"{name}.scale")
-                return graph.activation(section.activation, x, f"{name}.{section.activation}")
-            case Dropout() | Yolo():
-                return inputs[0]
-        raise TypeError(f"no ONNX form for [{section.kind}]")
-
     def _conv(self, index: int, section: Conv, x: str) -> str:
         graph, name = self.graph, f"{index}.conv"
-        kernel = self.bundle.weights[f"{name}.weight"].double().numpy()
-        bias = self.bundle.weights[f"{name}.bias"].double().numpy()
+        owner = self._owner(index)
+        kernel = self.bundle.weights[f"{owner}.conv.weight"].double().numpy()
+        bias = self.bundle.weights[f"{owner}.conv.bias"].double().numpy()
+        if section.xnor:
+            size = np.abs(kernel).mean(axis=(1, 2, 3), keepdims=True)
+            kernel = np.where(kernel > 0, size, -size)
+            positive = graph.node("Greater", [x, graph.floats("zero", 0.0)], f"{name}.positive")
+            one, minus_one = graph.floats("one", 1.0), graph.floats("minus_one", -1.0)
+            x = graph.node("Where", [positive, one, minus_one], f"{name}.signs")
         conv = self.precision.convs.get(index) if self.precision else None
         if self.precision and conv:
             limit = _CPU_WEIGHT_LIMIT if self.int8 == "cpu" else 127
@@ -180,7 +141,7 @@ class _Exporter:
         pad = section.padding_px * section.dilation
         x = graph.node(
             "Conv", [x, weight, offset], name, group=section.groups,
-            kernel_shape=[section.size] * 2, strides=[section.stride] * 2,
+            kernel_shape=[section.size] * 2, strides=list(section.strides_hw),
             dilations=[section.dilation] * 2, pads=[pad] * 4,
         )  # fmt: skip
         return self._conv_activation(index, section, x, int8_cpu=bool(conv) and self.int8 == "cpu")
@@ -190,7 +151,7 @@ class _Exporter:
         name = f"{index}.{kind}"
         # ReLU is merged into the convolution's rounding; everything else is a kernel of its own.
         if not int8_cpu or kind in ("linear", "relu"):
-            return graph.activation(kind, x, name)
+            return add_activation(graph, kind, x, name)
         assert self.precision is not None
         grid = self.precision.convs[index].convolved.unsigned_grid
         x = graph.quantized(x, f"{index}.convolved", *grid, np.uint8)
@@ -198,46 +159,13 @@ class _Exporter:
             gate = graph.node("Sigmoid", [x], f"{name}.gate")
             gate = graph.quantized(gate, f"{name}.gate", 1 / 255, 0, np.uint8)
             return graph.node("Mul", [x, gate], name)
-        return graph.activation(kind, x, name)
+        return add_activation(graph, kind, x, name)
 
-    def _add(self, name: str, x: str, x_link: int, other: str, other_link: int) -> str:
-        graph = self.graph
-        widths = [self.shapes[link].channels for link in (x_link, other_link)]
-        shared = min(widths)
-        if widths[0] == widths[1]:
-            return graph.node("Add", [x, other], name)
-        other = self._channels(f"{name}.other", other, 0, shared)
-        if widths[0] == shared:
-            return graph.node("Add", [x, other], name)
-        added = graph.node("Add", [self._channels(f"{name}.first", x, 0, shared), other], name)
-        rest = self._channels(f"{name}.rest", x, shared, widths[0])
-        return graph.node("Concat", [added, rest], f"{name}.concat", axis=1)
-
-    def _part(self, name: str, x: str, link: int, section: Route) -> str:
-        if section.groups == 1:
-            return x
-        width = self.shapes[link].channels // section.groups
-        return self._channels(name, x, section.group_id * width, (section.group_id + 1) * width)
-
-    def _channels(self, name: str, x: str, start: int, stop: int) -> str:
-        bounds = [
-            self.graph.ints(f"{name}.start", [start]),
-            self.graph.ints(f"{name}.stop", [stop]),
-            self.graph.ints("axis_of_channels", [1]),
-        ]
-        return self.graph.node("Slice", [x, *bounds], name)
-
-    def _maxpool(self, index: int, section: Maxpool, x: str) -> str:
-        source, output = input_shape(self.cfg, self.shapes, index), self.shapes[index]
-        before = section.padding_px // 2
-        after = [
-            max(0, (n_out - 1) * section.stride + section.size - side - before)
-            for side, n_out in zip(source[1:], output[1:], strict=True)
-        ]
-        return self.graph.node(
-            "MaxPool", [x], f"{index}.maxpool", kernel_shape=[section.size] * 2,
-            strides=[section.stride] * 2, pads=[before, before, *after],
-        )  # fmt: skip
+    def _owner(self, index: int) -> int:
+        """The section whose tensors a convolution uses: itself, unless it shares another's."""
+        section = self.cfg[index]
+        assert isinstance(section, Conv)
+        return index if section.share_index is None else self._owner(section.share_index)
 
 
 def _steps(

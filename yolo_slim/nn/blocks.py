@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from yolo_slim.cfg import (
+    Activation,
     Avgpool,
+    Batchnorm,
+    Connected,
     Conv,
+    Cost,
+    Crop,
     Dropout,
+    Head,
+    Local,
+    LocalAvgpool,
     Maxpool,
+    Reorg,
+    Reorg3d,
     Route,
+    Sam,
     ScaleChannels,
     Section,
+    Select,
+    Shape,
     Shortcut,
+    Shuffle,
+    Softmax,
     Upsample,
-    Yolo,
 )
+from yolo_slim.nn import pools
+from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
 
-ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda x: x,
-    "leaky": lambda x: F.leaky_relu(x, 0.1),
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "mish": F.mish,
-    "swish": F.silu,
-    "elu": F.elu,
-    "selu": F.selu,
-    "gelu": lambda x: F.gelu(x, approximate="tanh"),  # Darknet's form
-}
+NORMALIZATION_EPS = 1e-4
+"""Darknet adds it to the sum that the weights of a [shortcut] are divided by."""
 
 
 class ConvBlock(nn.Module):
@@ -45,13 +48,14 @@ class ConvBlock(nn.Module):
             in_channels,
             section.filters,
             section.size,
-            section.stride,
+            section.strides_hw,
             section.padding_px * section.dilation,
             section.dilation,
             section.groups,
             bias=not section.batch_normalize,
         )
         self.bn = nn.BatchNorm2d(section.filters, eps=bn_eps) if section.batch_normalize else None
+        self.xnor = section.xnor
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
         self.weight_scales: Tensor | None
         self.register_buffer("weight_scales", None, persistent=False)
@@ -68,6 +72,11 @@ class ConvBlock(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution alone, with its bias if it has one."""
+        if self.xnor:
+            weight = self.conv.weight
+            size = weight.abs().mean(dim=(1, 2, 3), keepdim=True)
+            binary: Tensor = self.conv._conv_forward(signs(x), signs(weight) * size, self.conv.bias)
+            return binary
         if self.weight_scales is None:
             convolved: Tensor = self.conv(x)
             return convolved
@@ -79,76 +88,131 @@ class ConvBlock(nn.Module):
         return rounded
 
 
-class MaxpoolBlock(nn.Module):
-    """Darknet's maximum: output (side + padding - size) // stride + 1, shifted by padding // 2."""
+class SharedConvBlock(nn.Module):
+    """A convolution with the kernel, bias and BatchNorm of another one, `owner`."""
 
-    def __init__(self, section: Maxpool) -> None:
+    def __init__(self, section: Conv, owner: ConvBlock) -> None:
         super().__init__()
-        self.size, self.stride, self.padding_px = section.size, section.stride, section.padding_px
+        self.section = section
+        self._owner = (owner,)  # a tuple is no submodule: the tensors stay the owner's alone
+        self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        before = self.padding_px // 2
-        after = [self._after(side, before) for side in x.shape[2:]]
-        if after == [before, before] and before <= self.size // 2:
-            return F.max_pool2d(x, self.size, self.stride, before)
-        if before or any(after):
-            # A repeated border pixel never wins against itself: equal to a border of -inf, and
-            # finite, which bf16 and INT8 ranges need.
-            x = F.pad(x, (before, max(after[1], 0), before, max(after[0], 0)), mode="replicate")
-        return F.max_pool2d(x, self.size, self.stride)
+        section, (owner,) = self.section, self._owner
+        x = F.conv2d(
+            x, owner.conv.weight, owner.conv.bias, section.strides_hw,
+            section.padding_px * section.dilation, section.dilation, section.groups,
+        )  # fmt: skip
+        return self.activate(x if owner.bn is None else owner.bn(x))
 
-    def _after(self, side: int, before: int) -> int:
-        n_outputs = (side + self.padding_px - self.size) // self.stride + 1
-        return (n_outputs - 1) * self.stride + self.size - side - before
+
+class ConnectedBlock(nn.Module):
+    """Every output reads every value. [B, C, H, W] -> [B, output, 1, 1]."""
+
+    def __init__(self, section: Connected, n_values: int, bn_eps: float) -> None:
+        super().__init__()
+        self.connected = nn.Linear(n_values, section.output, bias=not section.batch_normalize)
+        self.bn = nn.BatchNorm2d(section.output, eps=bn_eps) if section.batch_normalize else None
+        self.activate = ACTIVATION_FUNCTIONS[section.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.connected(x.flatten(1))[:, :, None, None]
+        return self.activate(x if self.bn is None else self.bn(x))
+
+
+class LocalBlock(nn.Module):
+    """A kernel of its own at every place. [B, C, H, W] -> [B, filters, H', W']."""
+
+    def __init__(self, section: Local, read: Shape, written: Shape) -> None:
+        super().__init__()
+        self.section = section
+        places = written.height * written.width
+        kernel = torch.empty(places, section.filters, read.channels, section.size, section.size)
+        fan_in = read.channels * section.size**2
+        self.weight = nn.Parameter(kernel.normal_(std=(2 / fan_in) ** 0.5))
+        self.bias = nn.Parameter(torch.zeros(written))
+        self.activate = ACTIVATION_FUNCTIONS[section.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        section = self.section
+        patches = F.unfold(x, section.size, padding=section.padding_px, stride=section.stride)
+        kernels = self.weight.flatten(2)  # [places, filters, C * k * k]
+        out = torch.einsum("bkp,pfk->bfp", patches, kernels)
+        return self.activate(out.view(-1, *self.bias.shape) + self.bias)
+
+
+class BatchnormBlock(nn.Module):
+    def __init__(self, channels: int, bn_eps: float) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels, eps=bn_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.bn(x)
+        return normalised
+
+
+class ActivationBlock(nn.Module):
+    def __init__(self, section: Activation) -> None:
+        super().__init__()
+        self.activate = ACTIVATION_FUNCTIONS[section.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activate(x)
 
 
 class ShortcutBlock(nn.Module):
     """Adds the channels that both have: the smaller operand meets the first of the larger."""
 
-    def __init__(self, section: Shortcut) -> None:
+    def __init__(self, section: Shortcut, channels: int) -> None:
         super().__init__()
+        self.normalization = section.weights_normalization
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
+        n_operands = 1 + len(section.sources)
+        shape = {"per_feature": (n_operands,), "per_channel": (n_operands, channels)}
+        weighted = section.weights_type in shape
+        self.weight: nn.Parameter | None
+        self.register_parameter(
+            "weight",
+            nn.Parameter(torch.ones(shape[section.weights_type])) if weighted else None,
+        )
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
-        for other in others:
+        factors = self.factors()
+        if factors is not None:
+            x = x * factors[0]
+        for number, other in enumerate(others, start=1):
+            stride = max(1, other.shape[2] // x.shape[2])
+            if stride > 1:
+                other = other[:, :, ::stride, ::stride]
             shared = min(x.shape[1], other.shape[1])
+            other = other[:, :shared]
+            if factors is not None:
+                factor = factors[number]
+                other = other * (factor[:, :shared] if factor.dim() > 1 else factor)
             if x.shape[1] == shared:
-                x = x + other[:, :shared]
+                x = x + other
             else:
                 x = torch.cat((x[:, :shared] + other, x[:, shared:]), dim=1)
         return self.activate(x)
 
-
-class RouteBlock(nn.Module):
-    """Concatenates the `group_id`-th part of each input."""
-
-    def __init__(self, section: Route) -> None:
-        super().__init__()
-        self.groups, self.group_id = section.groups, section.group_id
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        parts = [x.chunk(self.groups, dim=1)[self.group_id] for x in inputs]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-class UpsampleBlock(nn.Module):
-    def __init__(self, section: Upsample) -> None:
-        super().__init__()
-        self.stride = section.stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=float(self.stride), mode="nearest")
+    def factors(self) -> Tensor | None:
+        """What each operand is multiplied by, [n] or [n, 1, C, 1, 1], normalised if asked."""
+        if self.weight is None:
+            return None
+        weight: Tensor = self.weight
+        if self.normalization == "relu":
+            weight = F.relu(weight)
+        elif self.normalization == "softmax":
+            weight = (weight - weight.amax(dim=0, keepdim=True)).exp()
+        if self.normalization != "none":
+            weight = weight / (weight.sum(dim=0, keepdim=True) + NORMALIZATION_EPS)
+        return weight if weight.dim() == 1 else weight[:, None, :, None, None]
 
 
-class AvgpoolBlock(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3), keepdim=True)
-
-
-class ScaleChannelsBlock(nn.Module):
+class GateBlock(nn.Module):
     """The map of the source times the gate before the section (Hu et al., SE, 2018)."""
 
-    def __init__(self, section: ScaleChannels) -> None:
+    def __init__(self, section: ScaleChannels | Sam) -> None:
         super().__init__()
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
@@ -156,25 +220,58 @@ class ScaleChannelsBlock(nn.Module):
         return self.activate(x * gate)
 
 
-def build_block(section: Section, in_channels: int, bn_eps: float) -> nn.Module:
-    """The module that computes `section`."""
+def signs(x: Tensor) -> Tensor:
+    """1 where x > 0, else -1; in training the gradient passes as if nothing had been done."""
+    ones = torch.where(x > 0, 1.0, -1.0).to(x.dtype)
+    return x + (ones - x).detach() if x.requires_grad and torch.is_grad_enabled() else ones
+
+
+def build_block(section: Section, read: Shape, written: Shape, bn_eps: float) -> nn.Module:
+    """The module that computes `section`, from a map of shape `read` to one of shape `written`.
+
+    A convolution with a share_index is a SharedConvBlock, which needs its owner: see Network.
+    """
     match section:
         case Conv():
-            return ConvBlock(section, in_channels, bn_eps)
-        case Maxpool():
-            return MaxpoolBlock(section)
+            return ConvBlock(section, read.channels, bn_eps)
+        case Connected():
+            return ConnectedBlock(section, read.values, bn_eps)
+        case Local():
+            return LocalBlock(section, read, written)
+        case Batchnorm():
+            return BatchnormBlock(read.channels, bn_eps)
+        case Activation():
+            return ActivationBlock(section)
         case Shortcut():
-            return ShortcutBlock(section)
-        case Route():
-            return RouteBlock(section)
-        case Upsample():
-            return UpsampleBlock(section)
+            return ShortcutBlock(section, read.channels)
+        case ScaleChannels() | Sam():
+            return GateBlock(section)
+        case Maxpool(depth_channels=0):
+            return pools.MaxpoolBlock(section)
+        case Maxpool():
+            return pools.DepthMaxpoolBlock(section)
+        case LocalAvgpool():
+            return pools.LocalAvgpoolBlock(section)
         case Avgpool():
-            return AvgpoolBlock()
-        case ScaleChannels():
-            return ScaleChannelsBlock(section)
+            return pools.AvgpoolBlock()
+        case Upsample():
+            return pools.UpsampleBlock(section)
+        case Reorg():
+            return pools.ReorgBlock(section)
+        case Reorg3d():
+            return pools.Reorg3dBlock(section)
+        case Route():
+            return pools.RouteBlock(section)
+        case Select():
+            return pools.SelectBlock(section)
+        case Shuffle():
+            return pools.ShuffleBlock(section)
+        case Crop():
+            return pools.CropBlock(section)
+        case Softmax():
+            return pools.SoftmaxBlock(section)
         case Dropout():
             return nn.Dropout(section.probability)
-        case Yolo():
+        case Cost() | Head():
             return nn.Identity()
     raise TypeError(f"no module for [{section.kind}]")

@@ -1,4 +1,4 @@
-"""From raw maps to boxes: Darknet's yolo layer, and what is left after suppression."""
+"""From raw maps to boxes and scores: what Darknet's heads do."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
-from yolo_slim.cfg import Cfg, Yolo
+from yolo_slim.cfg import Cfg, Detection, GaussianYolo, Head, Region, Yolo
+from yolo_slim.errors import InputError
 
-MAX_CANDIDATES = 30_000
-"""Boxes per image that enter non-maximum suppression, best first."""
+BoxesAndScores = tuple[Tensor, Tensor]
+"""boxes_xyxy [B, N, 4] in pixels of the network's input, scores [B, N, C]."""
 
 
-def split_raw(raw: Tensor, yolo: Yolo) -> Tensor:
-    """[B, A * (5 + C), H, W] -> [B, A, H, W, 5 + C]."""
-    batch, _, height, width = raw.shape
-    n_anchors = len(yolo.mask)
-    raw = raw.view(batch, n_anchors, 5 + yolo.classes, height, width)  # [B, A, 5 + C, H, W]
+def split_raw(raw: Tensor, yolo: Yolo | Region) -> Tensor:
+    """[B, A * (5 + C), H, W] -> [B, A, H, W, 5 + C]; 9 + C for a [Gaussian_yolo]."""
+    batch, channels, height, width = raw.shape
+    n_anchors = len(yolo.mask if isinstance(yolo, Yolo) else yolo.anchors_wh)
+    raw = raw.view(batch, n_anchors, channels // n_anchors, height, width)
     return raw.permute(0, 1, 3, 4, 2)
 
 
@@ -29,51 +29,100 @@ def decode_boxes(raw: Tensor, yolo: Yolo, input_hw: tuple[int, int]) -> Tensor:
     new_coords the convolution before has applied the sigmoid, and w = (2 t_w)^2 * anchor_w
     (AlexeyAB's yolo layer).
     """
-    height, width = raw.shape[2:4]
-    stride = raw.new_tensor((input_hw[1] / width, input_hw[0] / height))
-    anchors_wh = raw.new_tensor(yolo.masked_anchors_wh).view(1, -1, 1, 1, 2)
-    ys = torch.arange(height, dtype=raw.dtype, device=raw.device)
-    xs = torch.arange(width, dtype=raw.dtype, device=raw.device)
-    cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)  # [H, W, 2]
     t_xy, t_wh = raw[..., :2], raw[..., 2:4]
     if not yolo.new_coords:
         t_xy = t_xy.sigmoid()
-    centres = (t_xy * yolo.scale_x_y - (yolo.scale_x_y - 1) / 2 + cells) * stride
-    # exp is bounded so that an untrained or INT8 head cannot make an infinite box.
-    sizes = ((2 * t_wh) ** 2 if yolo.new_coords else t_wh.clamp(max=10).exp()) * anchors_wh
-    return torch.cat((centres - sizes / 2, centres + sizes / 2), dim=-1)
+    offsets = t_xy * yolo.scale_x_y - (yolo.scale_x_y - 1) / 2
+    factors = (2 * t_wh) ** 2 if yolo.new_coords else _exp(t_wh)
+    return _boxes(offsets, factors, yolo.masked_anchors_wh, input_hw)
 
 
-def decode(raw: Tensor, yolo: Yolo, input_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """One head's raw map [B, A * (5 + C), H, W] -> (boxes_xyxy [B, N, 4], scores [B, N, C]).
+def decode(raw: Tensor, head: Head, input_hw: tuple[int, int]) -> BoxesAndScores:
+    """One head's raw map, in the shape that the head reads -> boxes and scores of all N places.
 
-    Boxes in pixels of the network's input, N = A * H * W; score = objectness x class probability.
+    Raises InputError for a head that boxes cannot be read off.
     """
-    parts = split_raw(raw.float(), yolo)
-    boxes_xyxy = decode_boxes(parts, yolo, input_hw)
-    confidence = parts[..., 4:] if yolo.new_coords else parts[..., 4:].sigmoid()
-    scores = confidence[..., :1] * confidence[..., 1:]
-    return boxes_xyxy.flatten(1, 3), scores.flatten(1, 3)
+    match head:
+        case GaussianYolo():
+            boxes_xyxy, scores = _decode_gaussian(split_raw(raw.float(), head), head, input_hw)
+        case Yolo():
+            parts = split_raw(raw.float(), head)
+            boxes_xyxy = decode_boxes(parts, head, input_hw)
+            confidence = parts[..., 4:] if head.new_coords else parts[..., 4:].sigmoid()
+            scores = confidence[..., :1] * confidence[..., 1:]
+        case Region():
+            boxes_xyxy, scores = _decode_region(split_raw(raw.float(), head), head, input_hw)
+        case Detection():
+            boxes_xyxy, scores = _decode_detection(raw.float().flatten(1), head, input_hw)
+        case _:
+            raise InputError(f"boxes cannot be read off a [{head.kind}] head")
+    return boxes_xyxy.flatten(1, -2), scores.flatten(1, -2)
 
 
-def decode_all(raws: Sequence[Tensor], cfg: Cfg) -> tuple[Tensor, Tensor]:
-    """All heads: boxes_xyxy [B, N, 4] in pixels of the input, scores [B, N, C]."""
-    pairs = [decode(raw, yolo, cfg.input_hw) for raw, yolo in zip(raws, cfg.yolos, strict=True)]
+def decode_all(raws: Sequence[Tensor], cfg: Cfg) -> BoxesAndScores:
+    """All heads, one after the other."""
+    if not cfg.heads:
+        raise InputError(f"{cfg.source} has no detection head: it finds no boxes")
+    pairs = [decode(raw, head, cfg.input_hw) for raw, head in zip(raws, cfg.heads, strict=True)]
     return torch.cat([p[0] for p in pairs], dim=1), torch.cat([p[1] for p in pairs], dim=1)
 
 
-def suppress(
-    boxes_xyxy: Tensor, scores: Tensor, conf: float, nms_iou: float, max_detections: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One image's boxes [N, 4] and scores [N, C] -> (boxes [n, 4], scores [n], class ids [n]).
+def _decode_gaussian(raw: Tensor, head: GaussianYolo, input_hw: tuple[int, int]) -> BoxesAndScores:
+    """raw: [B, A, H, W, 9 + C]: x, its uncertainty, y, its... w, its... h, its..., objectness."""
+    means, spreads = raw[..., 0:8:2], raw[..., 1:8:2].sigmoid()
+    boxes_xyxy = decode_boxes(means, head, input_hw)
+    confidence = raw[..., 8:].sigmoid()
+    certainty = 1 - spreads.mean(dim=-1, keepdim=True)
+    return boxes_xyxy, confidence[..., :1] * confidence[..., 1:] * certainty
 
-    Every (box, class) pair above `conf` counts; greedy suppression within a class; best first.
-    """
-    rows, class_ids = torch.nonzero(scores > conf, as_tuple=True)
-    pair_scores = scores[rows, class_ids]
-    if len(pair_scores) > MAX_CANDIDATES:
-        pair_scores, best = pair_scores.topk(MAX_CANDIDATES)
-        rows, class_ids = rows[best], class_ids[best]
-    pair_boxes = boxes_xyxy[rows]
-    kept = batched_nms(pair_boxes, pair_scores, class_ids, nms_iou)[:max_detections]
-    return pair_boxes[kept], pair_scores[kept], class_ids[kept]
+
+def _decode_region(raw: Tensor, head: Region, input_hw: tuple[int, int]) -> BoxesAndScores:
+    """raw: [B, A, H, W, 5 + C]; anchors in cells; one class of several (YOLOv2)."""
+    if head.tree:
+        raise InputError(
+            f"[region] tree={head.tree}: boxes of a class hierarchy are not read; "
+            "the network can be run, pruned and exported"
+        )
+    strides_wh = (input_hw[1] / raw.shape[3], input_hw[0] / raw.shape[2])
+    anchors_px = tuple((w * strides_wh[0], h * strides_wh[1]) for w, h in head.anchors_wh)
+    boxes_xyxy = _boxes(raw[..., :2].sigmoid(), _exp(raw[..., 2:4]), anchors_px, input_hw)
+    classes = raw[..., 5:].softmax(dim=-1) if head.softmax else raw[..., 5:].sigmoid()
+    return boxes_xyxy, raw[..., 4:5].sigmoid() * classes
+
+
+def _decode_detection(raw: Tensor, head: Detection, input_hw: tuple[int, int]) -> BoxesAndScores:
+    """raw: [B, side^2 * (C + num * 5)]: classes, objectness, boxes, each by cell (YOLOv1)."""
+    batch, side = len(raw), head.side
+    cells = side**2
+    counts = [cells * head.classes, cells * head.num, cells * head.num * 4]
+    classes, objectness, boxes = torch.split(raw, counts, dim=1)
+    classes = classes.view(batch, cells, 1, head.classes)
+    if head.softmax:
+        classes = classes.softmax(dim=-1)
+    # As maps of one "anchor" a box, the whole input large.
+    boxes = boxes.view(batch, side, side, head.num, 4).permute(0, 3, 1, 2, 4)
+    sizes = boxes[..., 2:] ** 2 if head.sqrt else boxes[..., 2:]
+    whole = tuple((float(input_hw[1]), float(input_hw[0])) for _ in range(head.num))
+    boxes_xyxy = _boxes(boxes[..., :2], sizes, whole, input_hw)  # [B, num, side, side, 4]
+    scores = objectness.view(batch, cells, head.num, 1) * classes  # [B, cells, num, C]
+    return boxes_xyxy.flatten(2, 3), scores.transpose(1, 2)
+
+
+def _boxes(
+    offsets_xy: Tensor, factors_wh: Tensor, anchors_wh: Sequence[tuple[float, float]],
+    input_hw: tuple[int, int],
+) -> Tensor:  # fmt: skip
+    """Centre = (offset + cell) * stride, size = factor * anchor, each [B, A, H, W, 2] -> xyxy."""
+    height, width = offsets_xy.shape[2:4]
+    stride = offsets_xy.new_tensor((input_hw[1] / width, input_hw[0] / height))
+    anchors = offsets_xy.new_tensor(anchors_wh).view(1, -1, 1, 1, 2)
+    ys = torch.arange(height, dtype=offsets_xy.dtype, device=offsets_xy.device)
+    xs = torch.arange(width, dtype=offsets_xy.dtype, device=offsets_xy.device)
+    cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)  # [H, W, 2]
+    centres, sizes = (offsets_xy + cells) * stride, factors_wh * anchors
+    return torch.cat((centres - sizes / 2, centres + sizes / 2), dim=-1)
+
+
+def _exp(logits: Tensor) -> Tensor:
+    # Bounded, so that an untrained or INT8 head cannot make an infinite box.
+    return logits.clamp(max=10).exp()

@@ -7,17 +7,26 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from yolo_slim.cfg import IMAGE, Cfg, Conv, Shortcut, infer_shapes, input_shape
-from yolo_slim.nn.blocks import ConvBlock, build_block
+from yolo_slim.cfg import (
+    IMAGE,
+    Cfg,
+    Conv,
+    Section,
+    Shape,
+    Shortcut,
+    infer_shapes,
+    input_shape,
+)
+from yolo_slim.nn.blocks import ConvBlock, SharedConvBlock, build_block
 from yolo_slim.precision import Precision
 
 
 class Network(nn.Module):
     """Runs the sections of a cfg in order. Its state dict has the keys of a bundle's weights.
 
-    forward(images): images [B, channels, H, W], RGB, 0..1 -> the raw map that each [yolo] reads,
-    [B, len(mask) * (5 + classes), H / stride, W / stride]; the last section's output where there
-    is no [yolo].
+    forward(images): images [B, channels, H, W], RGB, 0..1 -> the raw map that each head reads,
+    [B, len(mask) * (5 + classes), H / stride, W / stride] for a [yolo]; the last section's output
+    where there is no head.
 
     With a `precision`, activations and kernels of the INT8 convolutions are rounded on the way
     (fake quantization: symmetric, zero point 0, one step per tensor, one per kernel channel).
@@ -37,12 +46,11 @@ class Network(nn.Module):
         self.precision = precision
         shapes = infer_shapes(cfg)
         for index, section in enumerate(cfg):
-            in_channels = input_shape(cfg, shapes, index).channels
-            self.add_module(str(index), build_block(section, in_channels, cfg.net.bn_eps))
+            self.add_module(str(index), self._block(index, section, shapes))
         for name, values, neutral in (("mean", cfg.net.mean, 0.0), ("std", cfg.net.std, 1.0)):
             tensor = torch.tensor(values or (neutral,) * cfg.net.channels).view(1, -1, 1, 1)
             self.register_buffer(name, tensor, persistent=False)
-        self._outputs = cfg.yolo_indices or (len(cfg) - 1,)
+        self._outputs = cfg.output_indices
         self._last_use = {
             link: index for index in range(len(cfg)) for link in cfg.links(index) if link != IMAGE
         }
@@ -51,6 +59,16 @@ class Network(nn.Module):
                 block = self.get_submodule(str(index))
                 assert isinstance(block, ConvBlock)
                 block.quantize_weights(conv.weight_scales)
+
+    def _block(self, index: int, section: Section, shapes: tuple[Shape, ...]) -> nn.Module:
+        if not isinstance(section, Conv) or section.share_index is None:
+            read = input_shape(self.cfg, shapes, index)
+            return build_block(section, read, shapes[index], self.cfg.net.bn_eps)
+        owner = self.get_submodule(str(section.share_index))
+        if isinstance(owner, SharedConvBlock):
+            (owner,) = owner._owner
+        assert isinstance(owner, ConvBlock)
+        return SharedConvBlock(section, owner)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return self.forward_with_taps(images, ())[0]

@@ -14,23 +14,32 @@ from torch import Tensor
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import (
     IMAGE,
+    Activation,
     Avgpool,
+    Batchnorm,
+    Cfg,
+    Connected,
     Conv,
-    Coupling,
+    Cost,
     Dropout,
     Maxpool,
+    Reorg3d,
     Route,
+    Section,
+    Select,
     Shortcut,
+    Shuffle,
     Upsample,
     infer_shapes,
     input_shape,
 )
-from yolo_slim.cfg.coupling import NOT_ZERO_AT_ZERO, is_depthwise
-from yolo_slim.nn.blocks import ACTIVATION_FUNCTIONS
+from yolo_slim.cfg.coupling import is_depthwise
+from yolo_slim.fold import affine
+from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
 from yolo_slim.prune.plan import Plan
 from yolo_slim.weights import Weights
 
-SILENT = {name: -1e4 for name in NOT_ZERO_AT_ZERO}
+SILENT = {"logistic": -1e4, "hsigmoid": -1e4, "plse": -4.0}
 """What goes into an activation so that 0 comes out, where that is not 0."""
 
 
@@ -38,17 +47,18 @@ def mask(bundle: Bundle, plan: Plan) -> Bundle:
     """The bundle at its old widths; every channel that `plan` drops is 0 after its activation."""
     weights = dict(bundle.weights)
     for index, section in enumerate(bundle.cfg):
-        if not isinstance(section, Conv):
-            continue
         gone = _tensor(~plan.kept(index))
-        silent = SILENT.get(section.activation, 0.0)
-        if section.batch_normalize:
-            weights[f"{index}.bn.weight"] = weights[f"{index}.bn.weight"].masked_fill(gone, 0.0)
-            weights[f"{index}.bn.bias"] = weights[f"{index}.bn.bias"].masked_fill(gone, silent)
-        else:
-            kernel = weights[f"{index}.conv.weight"]
-            weights[f"{index}.conv.weight"] = kernel.masked_fill(gone.view(-1, 1, 1, 1), 0.0)
-            weights[f"{index}.conv.bias"] = weights[f"{index}.conv.bias"].masked_fill(gone, silent)
+        silent = SILENT.get(getattr(section, "activation", "linear"), 0.0)
+        match section:
+            case Conv(batch_normalize=True) | Connected(batch_normalize=True) | Batchnorm():
+                _fill(weights, f"{index}.bn.weight", gone, 0.0)
+                _fill(weights, f"{index}.bn.bias", gone, silent)
+            case Conv():
+                _fill(weights, f"{index}.conv.weight", gone, 0.0)
+                _fill(weights, f"{index}.conv.bias", gone, silent)
+            case Connected():
+                _fill(weights, f"{index}.connected.weight", gone, 0.0)
+                _fill(weights, f"{index}.connected.bias", gone, silent)
     return bundle.then("mask", {"ratio": plan.ratio}, weights=weights)
 
 
@@ -63,67 +73,102 @@ def absorb(bundle: Bundle, plan: Plan) -> Bundle:
     bundle.require_batchnorm("absorb")
     weights = dict(bundle.weights)
     constants: dict[int, Tensor] = {IMAGE: torch.zeros(bundle.cfg.net.channels)}
-    shapes = infer_shapes(bundle.cfg)
     for index, section in enumerate(bundle.cfg):
-        first, *others = (constants[link] for link in bundle.cfg.links(index))
-        match section:
-            case Conv():
-                in_channels = input_shape(bundle.cfg, shapes, index).channels
-                offset = _offset(weights[f"{index}.conv.weight"], first, section.groups)
-                _shift(weights, index, offset, section.batch_normalize)
-                gone = _tensor(~plan.kept(index))
-                if section.batch_normalize:
-                    beta = weights[f"{index}.bn.bias"].float()
-                    if is_depthwise(section, in_channels):
-                        beta = _constant_through_bn(weights, index, offset, bundle.cfg.net.bn_eps)
-                    sent = ACTIVATION_FUNCTIONS[section.activation](beta)
-                    constants[index] = torch.where(gone, sent, 0.0)
-                else:
-                    constants[index] = torch.zeros(section.filters)
-            case Shortcut():
-                total = first.clone()
-                for other in others:
-                    shared = min(len(total), len(other))
-                    total[:shared] += other[:shared]
-                gone = _tensor(~plan.kept(index))
-                activated = ACTIVATION_FUNCTIONS[section.activation](total)
-                constants[index] = torch.where(gone, activated, 0.0)
-            case Route():
-                parts = [c.chunk(section.groups)[section.group_id] for c in (first, *others)]
-                constants[index] = torch.cat(parts)
-            case Maxpool() | Upsample() | Avgpool() | Dropout():
-                constants[index] = first
-            case _:  # a gate multiplies: nothing constant can be said of it
-                constants[index] = torch.zeros(shapes[index].channels)
+        inputs = [constants[link] for link in bundle.cfg.links(index)]
+        if isinstance(section, Conv):
+            constants[index] = _absorb_conv(weights, bundle.cfg, index, section, inputs[0], plan)
+        else:
+            constants[index] = _passed_on(section, inputs, _tensor(~plan.kept(index)))
     return bundle.then("absorb", {"ratio": plan.ratio}, weights=weights)
+
+
+def _absorb_conv(
+    weights: Weights, cfg: Cfg, index: int, section: Conv, read: Tensor, plan: Plan
+) -> Tensor:
+    """Shifts a convolution by the constants [C_in] it reads; returns those [C_out] it sends."""
+    if section.share_index is not None or section.xnor or _is_shared(cfg, index):
+        return torch.zeros(section.filters)  # one shift would not suit every reader
+    offset = _offset(weights[f"{index}.conv.weight"], read, section.groups)
+    _shift(weights, index, offset, section.batch_normalize)
+    if not section.batch_normalize:
+        return torch.zeros(section.filters)
+    beta = weights[f"{index}.bn.bias"].float()
+    if is_depthwise(section, len(read)):
+        # The mean has been shifted by the offset already; the channel itself still receives it.
+        beta = affine(weights, index, cfg.net.bn_eps)[1].float()
+    sent = ACTIVATION_FUNCTIONS[section.activation](beta)
+    return torch.where(_tensor(~plan.kept(index)), sent, 0.0)
+
+
+def _is_shared(cfg: Cfg, index: int) -> bool:
+    return any(isinstance(s, Conv) and s.share_index == index for s in cfg)
+
+
+def _passed_on(section: Section, inputs: list[Tensor], gone: Tensor) -> Tensor:
+    """The constants that a section without a kernel sends, from those of its inputs."""
+    first = inputs[0]
+    match section:
+        case Shortcut(weights_type="none"):
+            total = first.clone()
+            for other in inputs[1:]:
+                shared = min(len(total), len(other))
+                total[:shared] += other[:shared]
+            return torch.where(gone, ACTIVATION_FUNCTIONS[section.activation](total), 0.0)
+        case Activation():
+            return torch.where(gone, ACTIVATION_FUNCTIONS[section.activation](first), 0.0)
+        case Route():
+            return torch.cat([c.chunk(section.groups)[section.group_id] for c in inputs])
+        case Reorg3d():
+            return first.repeat(section.stride**2)
+        case Select():
+            return first[list(section.channels)]
+        case Shuffle():
+            return first.view(section.groups, -1).T.flatten()
+        case Upsample():
+            return first * section.scale
+        case Maxpool(depth_channels=0) | Avgpool() | Dropout() | Cost():
+            return first
+    return torch.zeros(len(gone))  # a gate multiplies: nothing constant can be said of it
 
 
 def take(bundle: Bundle, plan: Plan) -> Bundle:
     """The bundle without the channels that `plan` drops: a narrower cfg and the tensors' rest."""
-    weights: Weights = {}
+    shapes = infer_shapes(bundle.cfg)
+    weights: Weights = dict(bundle.weights)
     for index, section in enumerate(bundle.cfg):
-        if not isinstance(section, Conv):
-            continue
-        kept = torch.from_numpy(np.flatnonzero(plan.kept(index)))
-        for name in ("bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "conv.bias"):
-            key = f"{index}.{name}"
-            if key in bundle.weights:
-                weights[key] = bundle.weights[key][kept]
-        kernel = bundle.weights[f"{index}.conv.weight"][kept]
-        kept_in = _kept_in_group(plan.coupling, plan, bundle, index, section)
-        weights[f"{index}.conv.weight"] = kernel if kept_in is None else kernel[:, kept_in]
+        kept = _positions(plan.kept(index))
+        kept_in = plan.kept(bundle.cfg.links(index)[0])
+        for name in ("bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "conv.bias",
+                     "connected.bias"):  # fmt: skip
+            _index(weights, f"{index}.{name}", kept, dim=0)
+        match section:
+            case Conv():
+                _index(weights, f"{index}.conv.weight", kept, dim=0)
+                if not is_depthwise(section, len(kept_in)):
+                    # Groups are tied channel by channel, so the first one speaks for all.
+                    first_group = _positions(kept_in[: len(kept_in) // section.groups])
+                    _index(weights, f"{index}.conv.weight", first_group, dim=1)
+            case Connected():
+                read = input_shape(bundle.cfg, shapes, index)
+                columns = _positions(np.repeat(kept_in, read.height * read.width))
+                _index(weights, f"{index}.connected.weight", kept, dim=0)
+                _index(weights, f"{index}.connected.weight", columns, dim=1)
+            case Shortcut(weights_type="per_channel"):
+                _index(weights, f"{index}.weight", kept, dim=1)
     return bundle.then("take", {"ratio": plan.ratio}, cfg=plan.narrowed, weights=weights)
 
 
-def _kept_in_group(
-    coupling: Coupling, plan: Plan, bundle: Bundle, index: int, section: Conv
-) -> Tensor | None:
-    """Positions along the kernel's second axis that stay; None for a depthwise kernel."""
-    kept = plan.kept(bundle.cfg.links(index)[0])
-    if is_depthwise(section, len(kept)):
-        return None
-    # Groups are tied channel by channel, so the first one speaks for all.
-    return torch.from_numpy(np.flatnonzero(kept[: len(kept) // section.groups]))
+def _index(weights: Weights, key: str, kept: Tensor, dim: int) -> None:
+    if key in weights:
+        weights[key] = weights[key].index_select(dim, kept)
+
+
+def _fill(weights: Weights, key: str, gone: Tensor, value: float) -> None:
+    """The entries along axis 0 that are `gone` become `value`; nothing without such a key."""
+    if key in weights:
+        tensor = weights[key]
+        along = gone.view(-1, *(1,) * (tensor.dim() - 1))
+        weights[key] = tensor.masked_fill(along, value)
 
 
 def _offset(kernel: Tensor, constant: Tensor, groups: int) -> Tensor:
@@ -142,15 +187,8 @@ def _shift(weights: Weights, index: int, offset: Tensor, batch_normalize: bool) 
         weights[key] = weights[key] + offset.to(weights[key])
 
 
-def _constant_through_bn(weights: Weights, index: int, offset: Tensor, eps: float) -> Tensor:
-    """BatchNorm of a dropped depthwise channel, whose input is the constant that made `offset`."""
-    # The mean has been shifted by the offset already; the channel itself still receives it.
-    mean = weights[f"{index}.bn.running_mean"].float() + offset
-    scale = (
-        weights[f"{index}.bn.weight"].float()
-        / (weights[f"{index}.bn.running_var"].float() + eps).sqrt()
-    )
-    return (offset - mean) * scale + weights[f"{index}.bn.bias"].float()
+def _positions(kept: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.flatnonzero(kept))
 
 
 def _tensor(values: np.ndarray) -> Tensor:

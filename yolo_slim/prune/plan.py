@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Conv, Coupling, couple, narrow, totals
+from yolo_slim.cfg import Cfg, Connected, Conv, Coupling, Select, couple, narrow, totals
 from yolo_slim.cfg.coupling import Mask
 from yolo_slim.errors import InputError
 
@@ -68,8 +68,8 @@ def score_classes(
         raise InputError(f"normalize {normalize!r} is unknown: layer or none")
     score = np.zeros(coupling.n_classes)
     members = np.zeros(coupling.n_classes)
-    for index, section in enumerate(bundle.cfg):
-        if isinstance(section, Conv) and section.batch_normalize:
+    for index in range(len(bundle.cfg)):
+        if f"{index}.bn.weight" in bundle.weights:
             gamma = bundle.weights[f"{index}.bn.weight"].abs().double().numpy()
             if normalize == "layer":
                 gamma = gamma / max(gamma.mean(), 1e-12)
@@ -155,7 +155,9 @@ class _Planner:
         self.order = np.argsort(self.scores, kind="stable")
         self.n_free = int(np.isfinite(self.scores).sum())
         self.layers = [
-            self.coupling.classes(i) for i, s in enumerate(self.cfg) if isinstance(s, Conv)
+            self.coupling.classes(i)
+            for i, s in enumerate(self.cfg)
+            if isinstance(s, Conv | Connected | Select)
         ]
 
     def at_ratio(self, ratio: float) -> Plan:

@@ -10,7 +10,8 @@ import torch
 
 from yolo_slim.detections import Detections
 from yolo_slim.geometry import ResizeMode, frame_for, render, to_blob, to_image
-from yolo_slim.nn.decode import decode_all, suppress
+from yolo_slim.nn.decode import decode_all
+from yolo_slim.nn.suppress import suppress
 from yolo_slim.runtime.session import Session
 
 
@@ -41,11 +42,13 @@ class Detector:
         ]
         raws = [torch.from_numpy(raw) for raw in self.session.run(np.stack(blobs))]
         boxes, scores = decode_all(raws, cfg)  # [B, N, 4], [B, N, C]
+        last = cfg.heads[-1]  # Darknet asks its last section
         results = []
         for frame, image_boxes, image_scores in zip(frames, boxes, scores, strict=True):
             kept, kept_scores, class_ids = suppress(
-                image_boxes, image_scores, self.conf, self.nms_iou, self.max_detections
-            )
+                image_boxes, image_scores, self.conf, self.nms_iou, self.max_detections,
+                last.nms_kind, last.beta_nms,
+            )  # fmt: skip
             results.append(
                 Detections(
                     to_image(frame, kept.numpy()).astype(np.float32),

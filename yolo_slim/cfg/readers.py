@@ -1,0 +1,380 @@
+"""From the text of a section to its type: one reader a section, with Darknet's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from yolo_slim.cfg.heads import Anchors, Detection, GaussianYolo, Head, NmsKind, Region, Yolo
+from yolo_slim.cfg.lexing import Block
+from yolo_slim.cfg.sections import (
+    Activation,
+    Avgpool,
+    Batchnorm,
+    Connected,
+    Conv,
+    Cost,
+    Crop,
+    Dropout,
+    Local,
+    LocalAvgpool,
+    Maxpool,
+    Net,
+    Reorg,
+    Reorg3d,
+    Route,
+    Sam,
+    ScaleChannels,
+    Section,
+    Select,
+    Shortcut,
+    Shuffle,
+    Softmax,
+    Upsample,
+    WeightsNormalization,
+    WeightsType,
+)
+from yolo_slim.errors import CfgError
+
+RECURRENT = ("rnn", "crnn", "gru", "lstm", "conv_lstm", "history")
+
+_UNSUPPORTED_IN_CONV = (
+    "binary", "antialiasing", "assisted_excitation", "deform", "sway", "rotate", "stretch",
+    "stretch_sway", "flipped", "dot", "cbn", "coordconv", "reverse",
+)  # fmt: skip
+
+_WEIGHTS_TYPES: dict[str, WeightsType] = {
+    "none": "none", "per_feature": "per_feature", "per_layer": "per_feature",
+    "per_channel": "per_channel",
+}  # fmt: skip
+_WEIGHTS_NORMALIZATIONS: dict[str, WeightsNormalization] = {
+    "none": "none", "relu": "relu", "avg_relu": "relu", "softmax": "softmax",
+}  # fmt: skip
+_NMS_KINDS: dict[str, NmsKind] = {
+    "default": "default", "greedynms": "greedynms", "diounms": "diounms",
+}  # fmt: skip
+
+
+def read_net(b: Block) -> Net:
+    return Net(
+        width=b.get_int("width", 416, at_least=1, at_most=16384),
+        height=b.get_int("height", 416, at_least=1, at_most=16384),
+        channels=b.get_int("channels", 3, at_least=1, at_most=1024),
+        letter_box=b.get_flag("letter_box"),
+        bn_eps=b.get_float("bn_eps", 1e-5),
+        mean=b.get_floats("mean"),
+        std=b.get_floats("std"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def read_section(b: Block, index: int) -> Section:
+    """The section of a block at place `index`. Raises CfgError where it is not supported."""
+    reader = _READERS.get(b.kind)
+    if reader is not None:
+        return reader(b, index)
+    if b.kind in RECURRENT:
+        raise CfgError(
+            f"{b.where}: recurrent sections are not supported: they carry a state from one image "
+            "to the next"
+        )
+    if b.kind == "contrastive":
+        raise CfgError(
+            f"{b.where}: this head is not supported: it trains embeddings for tracking and finds "
+            "no boxes"
+        )
+    known = ", ".join(_READERS)
+    raise CfgError(f"{b.where}: this section is not supported. Known: {known}")
+
+
+def _read_conv(b: Block, index: int) -> Conv:
+    b.refuse(*_UNSUPPORTED_IN_CONV)
+    size = b.get_int("size", 1, at_least=1, at_most=255)
+    padding_px = b.get_int("padding", 0, at_most=255)
+    dilation = b.get_int("dilation", 1, at_least=1, at_most=255)
+    return Conv(
+        filters=b.get_int("filters", 1, at_least=1, at_most=65536),
+        size=size,
+        **_strides(b),
+        padding_px=size // 2 if b.get_flag("pad") else padding_px,
+        dilation=1 if size == 1 else dilation,  # as Darknet does
+        groups=b.get_int("groups", 1, at_least=1, at_most=65536),
+        batch_normalize=b.get_flag("batch_normalize"),
+        activation=b.get_text("activation", "logistic"),
+        share_index=b.link("share_index", index) if b.raw("share_index") else None,
+        xnor=b.get_flag("xnor"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_shortcut(b: Block, index: int) -> Shortcut:
+    b.refuse("alpha", "beta", neutral=1)
+    return Shortcut(
+        sources=b.links("from", index),
+        activation=b.get_text("activation", "linear"),
+        weights_type=b.get_choice("weights_type", _WEIGHTS_TYPES, "none"),
+        weights_normalization=b.get_choice(
+            "weights_normalization", _WEIGHTS_NORMALIZATIONS, "none"
+        ),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_route(b: Block, index: int) -> Route:
+    groups = b.get_int("groups", 1, at_least=1, at_most=65536)
+    return Route(
+        sources=b.links("layers", index),
+        groups=groups,
+        group_id=b.get_int("group_id", 0, at_most=groups - 1),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_maxpool(b: Block, index: int) -> Maxpool:
+    b.refuse("antialiasing")
+    channels = b.get_int("out_channels", 1, at_least=1, at_most=65536)
+    depth = channels if b.get_flag("maxpool_depth") else 0
+    return Maxpool(**_pool(b), depth_channels=depth, line=b.line, extras=b.extras())
+
+
+def _read_local_avgpool(b: Block, index: int) -> LocalAvgpool:
+    return LocalAvgpool(**_pool(b), line=b.line, extras=b.extras())
+
+
+def _pool(b: Block) -> dict[str, int]:
+    strides = _strides(b)
+    size = b.get_int("size", strides["stride"], at_least=1, at_most=255)
+    padding_px = b.get_int("padding", size - 1, at_most=255)
+    if padding_px // 2 >= size:
+        raise CfgError(f"{b.where} padding={padding_px}: windows of {size} px would lie outside")
+    return {"size": size, **strides, "padding_px": padding_px}
+
+
+def _strides(b: Block) -> dict[str, int]:
+    stride = b.get_int("stride", 1, at_least=1, at_most=255)
+    x, y = (b.get_int(key, stride, at_least=1, at_most=255) for key in ("stride_x", "stride_y"))
+    if x == y:
+        return {"stride": x}
+    return {
+        "stride": stride,
+        "stride_x": 0 if x == stride else x,
+        "stride_y": 0 if y == stride else y,
+    }
+
+
+def _read_upsample(b: Block, index: int) -> Upsample:
+    return Upsample(
+        stride=b.get_int("stride", 2, at_least=1, at_most=64),
+        scale=b.get_float("scale", 1.0),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_reorg(b: Block, index: int) -> Reorg:
+    b.refuse("reverse", "flatten", "extra")
+    return Reorg(
+        stride=b.get_int("stride", 1, at_least=1, at_most=64), line=b.line, extras=b.extras()
+    )
+
+
+def _read_reorg3d(b: Block, index: int) -> Reorg3d:
+    b.refuse("reverse")
+    return Reorg3d(
+        stride=b.get_int("stride", 1, at_least=1, at_most=64), line=b.line, extras=b.extras()
+    )
+
+
+def _read_scale_channels(b: Block, index: int) -> ScaleChannels:
+    return ScaleChannels(
+        source=b.link("from", index),
+        activation=b.get_text("activation", "linear"),
+        scale_wh=b.get_flag("scale_wh"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_sam(b: Block, index: int) -> Sam:
+    return Sam(
+        source=b.link("from", index),
+        activation=b.get_text("activation", "linear"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_dropout(b: Block, index: int) -> Dropout:
+    b.refuse("dropblock", "dropblock_size_rel", "dropblock_size_abs")
+    probability = b.get_float("probability", 0.5)
+    if not 0 <= probability < 1:
+        raise CfgError(f"{b.where} probability={probability}: expected 0 up to, not with, 1")
+    return Dropout(probability=probability, line=b.line, extras=b.extras())
+
+
+def _read_activation(b: Block, index: int) -> Activation:
+    activation = b.get_text("activation", "linear")
+    return Activation(activation=activation, line=b.line, extras=b.extras())
+
+
+def _read_connected(b: Block, index: int) -> Connected:
+    return Connected(
+        output=b.get_int("output", 1, at_least=1, at_most=1 << 24),
+        batch_normalize=b.get_flag("batch_normalize"),
+        activation=b.get_text("activation", "logistic"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_local(b: Block, index: int) -> Local:
+    size = b.get_int("size", 1, at_least=1, at_most=255)
+    padding_px = int(b.get_flag("pad"))
+    if padding_px and size != 3:
+        # Darknet pads by 1 px and computes the output's size as if by size / 2.
+        raise CfgError(f"{b.where} pad=1 needs size=3, found size={size}")
+    return Local(
+        filters=b.get_int("filters", 1, at_least=1, at_most=65536),
+        size=size,
+        stride=b.get_int("stride", 1, at_least=1, at_most=255),
+        padding_px=padding_px,
+        activation=b.get_text("activation", "logistic"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_crop(b: Block, index: int) -> Crop:
+    return Crop(
+        crop_height=b.get_int("crop_height", 1, at_least=1, at_most=16384),
+        crop_width=b.get_int("crop_width", 1, at_least=1, at_most=16384),
+        noadjust=b.get_flag("noadjust"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_softmax(b: Block, index: int) -> Softmax:
+    b.refuse("tree")
+    return Softmax(
+        groups=b.get_int("groups", 1, at_least=1, at_most=1 << 20),
+        temperature=b.get_float("temperature", 1.0),
+        spatial=b.get_flag("spatial"),
+        line=b.line,
+        extras=b.extras(),
+    )
+
+
+def _read_select(b: Block, index: int) -> Select:
+    channels = b.get_ints("channels")
+    if not channels or min(channels) < 0 or len(set(channels)) != len(channels):
+        raise CfgError(f"{b.where} channels=: expected different channel numbers from 0 on")
+    return Select(channels=channels, line=b.line, extras=b.extras())
+
+
+def _read_shuffle(b: Block, index: int) -> Shuffle:
+    groups = b.get_int("groups", 2, at_least=1, at_most=65536)
+    return Shuffle(groups=groups, line=b.line, extras=b.extras())
+
+
+def _read_yolo(b: Block, index: int) -> Yolo:
+    return _yolo(b, Yolo)
+
+
+def _read_gaussian_yolo(b: Block, index: int) -> Yolo:
+    b.get_choice("yolo_point", {"center": None}, "center")
+    return _yolo(b, GaussianYolo)
+
+
+def _yolo(b: Block, kind: type[Yolo]) -> Yolo:
+    b.refuse("embedding_layer")
+    anchors_wh = _anchors(b)
+    return kind(
+        mask=b.get_ints("mask") or tuple(range(len(anchors_wh))),
+        anchors_wh=anchors_wh,
+        scale_x_y=b.get_float("scale_x_y", 1.0),
+        new_coords=b.get_flag("new_coords"),
+        ignore_thresh=b.get_float("ignore_thresh", 0.5),
+        iou_thresh=b.get_float("iou_thresh", 1.0),
+        objectness_smooth=b.get_flag("objectness_smooth"),
+        **_head(b),
+    )
+
+
+def _anchors(b: Block) -> Anchors:
+    """Pairs of width and height; a number that is missing of the `num` pairs is Darknet's 0.5."""
+    numbers = list(b.get_floats("anchors"))
+    if not numbers:
+        raise CfgError(f"{b.where} anchors: 0 numbers, expected pairs of width, height")
+    num = b.get_int("num", (len(numbers) + 1) // 2, at_least=1, at_most=2048)
+    if len(numbers) != 2 * num:
+        b.note(f"num={num}, but anchors= holds {len(numbers)} numbers, expected {2 * num}")
+    numbers += [0.5] * (max(2 * num, len(numbers) + len(numbers) % 2) - len(numbers))
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _head(b: Block) -> dict[str, Any]:
+    """What every head has; to be asked last, since it takes the rest of the keys as extras."""
+    return {
+        "classes": b.get_int("classes", 20, at_least=1, at_most=65536),
+        "nms_kind": b.get_choice("nms_kind", _NMS_KINDS, "default"),
+        "beta_nms": b.get_float("beta_nms", 0.6),
+        "line": b.line,
+        "extras": b.extras(),
+    }
+
+
+def _read_region(b: Block, index: int) -> Region:
+    if b.get_int("coords", 4) != 4:
+        raise CfgError(f"{b.where} coords={b.get_text('coords', '')}: only 4 is supported")
+    return Region(
+        anchors_wh=_anchors(b),
+        softmax=b.get_flag("softmax"),
+        tree=b.get_text("tree", ""),
+        **_head(b),
+    )
+
+
+def _read_detection(b: Block, index: int) -> Detection:
+    if b.get_int("coords", 4) != 4:
+        raise CfgError(f"{b.where} coords={b.get_text('coords', '')}: only 4 is supported")
+    return Detection(
+        side=b.get_int("side", 7, at_least=1, at_most=1024),
+        num=b.get_int("num", 1, at_least=1, at_most=4096),
+        softmax=b.get_flag("softmax"),
+        sqrt=b.get_flag("sqrt"),
+        **_head(b),
+    )
+
+
+_READERS: dict[str, Callable[[Block, int], Section | Head]] = {
+    "convolutional": _read_conv,
+    "shortcut": _read_shortcut,
+    "route": _read_route,
+    "maxpool": _read_maxpool,
+    "local_avgpool": _read_local_avgpool,
+    "upsample": _read_upsample,
+    "reorg": _read_reorg,
+    "reorg3d": _read_reorg3d,
+    "avgpool": lambda b, index: Avgpool(line=b.line, extras=b.extras()),
+    "scale_channels": _read_scale_channels,
+    "sam": _read_sam,
+    "dropout": _read_dropout,
+    "batchnorm": lambda b, index: Batchnorm(line=b.line, extras=b.extras()),
+    "activation": _read_activation,
+    "connected": _read_connected,
+    "local": _read_local,
+    "crop": _read_crop,
+    "softmax": _read_softmax,
+    "cost": lambda b, index: Cost(line=b.line, extras=b.extras()),
+    "select": _read_select,
+    "shuffle": _read_shuffle,
+    "yolo": _read_yolo,
+    "Gaussian_yolo": _read_gaussian_yolo,
+    "region": _read_region,
+    "detection": _read_detection,
+}
