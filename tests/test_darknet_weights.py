@@ -7,11 +7,12 @@ import struct
 import numpy as np
 import pytest
 import torch
+from core_zoo import CORE
 
 from yolo_slim.cfg import parse, totals
 from yolo_slim.darknet_weights import read_darknet_weights, write_darknet_weights
 from yolo_slim.errors import WeightsError
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build
 
 CFG = parse(
     "[net]\nwidth=8\nheight=8\n[convolutional]\nbatch_normalize=1\nfilters=2\nsize=1\n"
@@ -23,7 +24,7 @@ NEW = struct.pack("<iiiQ", 0, 2, 5, 7_000_000_000)
 OLD = struct.pack("<iiiI", 0, 1, 0, 32_000)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_written_and_read_bit_for_bit(name, random_bundle, tmp_path):
     cfg = build(name, 3)
     weights = random_bundle(cfg, dtype=torch.float32).weights

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from core_zoo import CORE
 from torch import nn
 
 from yolo_slim.cfg import Cfg, infer_shapes, measure, parse, read_cfg, render, totals
 from yolo_slim.errors import CfgError, InputError
 from yolo_slim.nn.network import Network
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -33,14 +34,14 @@ def test_macs_of_yolov3_tiny():
     assert totals(build("yolov3-tiny", size_px=416)).macs == 2_782_480_896
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_macs_grow_with_the_area(name):
     small, large = (totals(build(name, size_px=size)) for size in (64, 128))
     assert large.macs == 4 * small.macs
     assert large.parameters == small.parameters
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_parameters_are_torch_s(name):
     network = Network(build(name))
     assert totals(build(name)).parameters == sum(p.numel() for p in network.parameters())
@@ -82,7 +83,7 @@ def test_the_zoo_is_pjreddie_s(name, shared_root):
         assert ours[index] == replace(section, extras=()), theirs.where(index)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_the_checked_in_cfg_is_what_the_zoo_writes(name):
     path = REPOSITORY / "cfg" / f"{name}.cfg"
     assert path.is_file(), f"write it: render(build({name!r})) > cfg/{name}.cfg"
@@ -91,7 +92,7 @@ def test_the_checked_in_cfg_is_what_the_zoo_writes(name):
 
 def test_every_checked_in_cfg_is_in_the_zoo():
     found = {path.stem for path in (REPOSITORY / "cfg").glob("*.cfg")}
-    assert found - set(names()) == set()
+    assert found - set(CORE) == set()
 
 
 def test_an_unknown_name_is_told_the_near_one():
@@ -100,7 +101,7 @@ def test_an_unknown_name_is_told_the_near_one():
 
 
 @pytest.mark.parametrize("classes", [1, 3, 80])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_classes_reach_every_head(name, classes):
     cfg = build(name, classes, size_px=64)
     shapes = infer_shapes(cfg)

@@ -2,6 +2,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from core_zoo import CORE
 from kitchen_sink import SMALL_NETWORKS
 
 from yolo_slim.cfg import read_cfg, resize
@@ -10,7 +11,7 @@ from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.runtime.session import NetworkSession, OnnxSession
 from yolo_slim.weights import network_of
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build
 
 SPECIAL = ["AlexeyAB/yolov4-tiny", "AlexeyAB/yolov3-tiny-prn", "AlexeyAB/enet-coco",
            "yolo-fastest/yolo-fastest-1.1", "AlexeyAB/yolov4-csp"]  # fmt: skip
@@ -32,7 +33,7 @@ def assert_onnx_is_torch(bundle, path):
         assert np.abs(a - b).max() <= 1e-4 * max(1.0, np.abs(a).max())
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_onnx_is_torch_on_the_zoo(name, random_bundle, tmp_path):
     bundle = random_bundle(build(name, 4, 64), dtype=torch.float32)
     assert_onnx_is_torch(bundle, tmp_path / "a.onnx")

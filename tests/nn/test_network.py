@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from core_zoo import CORE
 
 from yolo_slim.cfg import ACTIVATIONS, Maxpool, Yolo, infer_shapes, parse, read_cfg, resize
 from yolo_slim.fold import fold_batchnorm
@@ -18,7 +19,7 @@ from yolo_slim.nn.network import Network
 from yolo_slim.nn.pools import MaxpoolBlock
 from yolo_slim.nn.suppress import suppress
 from yolo_slim.weights import network_of
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build
 
 # --- maxpool --------------------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ def test_every_section_has_the_shape_that_the_document_says(name, shared_root):
     assert [tuple(taps[i].shape[1:]) for i in range(len(cfg))] == list(infer_shapes(cfg))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_taps_are_the_outputs_of_the_sub_network(name, random_bundle):
     from dataclasses import replace
 

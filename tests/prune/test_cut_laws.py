@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from core_zoo import CORE
 from detectors import READ_STEMS
 from kitchen_sink import SMALL_NETWORKS
 
@@ -29,7 +30,7 @@ from yolo_slim.errors import CfgError, InputError
 from yolo_slim.prune.cut import absorb, mask, take
 from yolo_slim.prune.plan import Plan, plan_ratio, plan_target, score_classes
 from yolo_slim.weights import check_weights, network_of
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SPECIAL = [
@@ -95,7 +96,7 @@ def parse_back(cfg: Cfg) -> Cfg:
 
 
 @pytest.mark.parametrize("seed", [0])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_take_is_mask_for_any_plan_on_the_zoo(name, seed, lively_bundle, lively_images):
     cfg = build(name, 2, 64)
     bundle = lively_bundle(cfg, seed)
@@ -165,7 +166,7 @@ def test_a_masked_channel_is_exactly_zero(activation, bn, lively_bundle, lively_
 # --- take -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CORE)
 def test_a_plan_that_keeps_all_is_the_identity(name, random_bundle):
     cfg = build(name, 2, 64)
     bundle = random_bundle(cfg)

@@ -12,7 +12,7 @@ from yolo_slim.zoo import build, names
 
 def zoo(size: Size = 416, json: JsonFile = None) -> None:
     """List the networks that are known by name, with parameters and MACs."""
-    rows = {name: totals(build(name, size_px=size or 416)) for name in names()}
+    rows = {name: totals(build(name, size_px=size)) for name in names()}
     table = Table("name", "parameters", f"MACs at {size} px", title="80 classes")
     for name, total in rows.items():
         table.add_row(name, human(total.parameters), human(total.macs))

@@ -1,20 +1,14 @@
-"""Darknet-53 (Redmon and Farhadi, YOLOv3, 2018) and the backbone of YOLOv3-tiny."""
+"""Darknet-19 (Redmon and Farhadi, YOLO9000, 2017), Darknet-53 (YOLOv3, 2018), YOLOv3-tiny."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from yolo_slim.cfg import Conv, Maxpool, Section, Shortcut
+from yolo_slim.cfg import Avgpool, Conv, Maxpool, Net, Section, Shortcut, Softmax
+from yolo_slim.zoo.trunk import Backbone, Classifier, Trunk
 
-
-@dataclass(frozen=True)
-class Backbone:
-    """Sections, and the maps that heads join again on their way up: each twice as fine as the one
-    before it, the first twice as fine as where the sections end."""
-
-    sections: tuple[Section, ...]
-    laterals: tuple[int, ...]
+DARKNET53 = (1, 2, 8, 8, 4)
+NATIVE = Net(width=256, height=256)
 
 
 def conv(filters: int, size: int, stride: int = 1) -> Conv:
@@ -53,3 +47,37 @@ def darknet_tiny() -> Backbone:
         sections += [conv(filters, 3), Maxpool(size=2, stride=2, padding_px=1)]
     sections += [conv(512, 3), Maxpool(size=2, stride=1, padding_px=1), conv(1024, 3)]
     return Backbone(tuple(sections), laterals=(8, 6))
+
+
+def darknet53(classes: int = 1000) -> Classifier:
+    """53 convolutions: 52, and the matrix of the classifier, as in darknet53.cfg."""
+    backbone = darknet(DARKNET53)
+    stages = (*reversed(backbone.laterals), len(backbone.sections) - 1)
+    top = (Avgpool(), _logits(classes), Softmax())
+    return Classifier(backbone.sections, stages, top, NATIVE)
+
+
+def darknet19(classes: int = 1000) -> Classifier:
+    """19 convolutions; pools between stages that alternate 3x3 with 1x1, as in darknet19.cfg."""
+    trunk, stages = Trunk(), []
+    for stage, widths in enumerate(
+        ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512),
+         (1024, 512, 1024, 512, 1024))
+    ):  # fmt: skip
+        if stage:
+            trunk.add(Maxpool(size=2, stride=2, padding_px=1))
+        for place, filters in enumerate(widths):
+            trunk.add(conv(filters, 1 if place % 2 else 3))
+        stages.append(trunk.last)
+    top = (_logits(classes), Avgpool(), Softmax())
+    return Classifier(tuple(trunk.sections), tuple(stages[3:]), top, NATIVE)
+
+
+def _logits(classes: int) -> Conv:
+    return Conv(filters=classes, activation="linear")
+
+
+CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
+    "darknet19": darknet19,
+    "darknet53": darknet53,
+}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from yolo_slim.cfg import Conv, Maxpool, Route, Section, Upsample, Yolo
-from yolo_slim.zoo.darknet import Backbone, conv
+from yolo_slim.zoo.darknet import conv
+from yolo_slim.zoo.trunk import Backbone
 
 # k-means anchors of COCO at 416 px, as published with YOLOv3.
 COCO_ANCHORS_WH = (
@@ -50,6 +52,25 @@ def yolov3_heads(
         sections += [conv(2 * filters, 3)]
         last = n_anchors - 3 * level
         sections += yolo(range(last - 3, last), COCO_ANCHORS_WH[:n_anchors], classes)
+    return tuple(sections)
+
+
+def lite_heads(backbone: Backbone, classes: int) -> tuple[Section, ...]:
+    """YOLOv3's heads in half the width, every 3x3 convolution a depthwise one and a 1x1."""
+    heads = yolov3_heads(backbone, classes, width=0.5)
+    start = len(backbone.sections)
+    sections: list[Section] = list(backbone.sections)
+    moved = {index: index for index in range(start)}  # where a section has gone to
+    for index, section in enumerate(heads[start:], start):
+        match section:
+            case Conv(size=3, filters=filters):
+                channels = filters // 2
+                sections.append(replace(conv(channels, 3), groups=channels))
+                section = conv(filters, 1)
+            case Route():
+                section = replace(section, sources=tuple(moved[s] for s in section.sources))
+        sections.append(section)
+        moved[index] = len(sections) - 1
     return tuple(sections)
 
 
