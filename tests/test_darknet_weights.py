@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from core_zoo import CORE
+from kitchen_sink import SMALL_NETWORKS
 
-from yolo_slim.cfg import parse, totals
-from yolo_slim.darknet_weights import read_darknet_weights, write_darknet_weights
+from yolo_slim.cfg import parse, read_cfg, totals
+from yolo_slim.darknet_weights import (
+    read_darknet_backbone,
+    read_darknet_weights,
+    write_darknet_weights,
+)
 from yolo_slim.errors import WeightsError
 from yolo_slim.zoo import build
 
@@ -99,3 +105,64 @@ def test_a_huge_file_is_refused_unread(tmp_path):
         file.truncate(1 << 40)
     with pytest.raises(WeightsError, match="needs 17"):
         read_darknet_weights(path, CFG)
+
+
+# --- backbones and other sections -----------------------------------------------------------------
+
+
+def test_a_backbone_file_fills_the_sections_that_it_holds(tmp_path, random_bundle):
+    cfg = build("yolov3-tiny", 3)
+    weights = random_bundle(cfg, dtype=torch.float32).weights
+    # darknet partial yolov3-tiny.cfg yolov3-tiny.weights yolov3-tiny.conv.15 15
+    front = replace(cfg, sections=cfg.sections[:15])
+    path = tmp_path / "yolov3-tiny.conv.15"
+    write_darknet_weights(path, front, weights)
+    found, n_sections = read_darknet_backbone(path, cfg)
+    assert n_sections == 15
+    assert found.keys() == {k for k in weights if int(k.split(".")[0]) < 15}
+    assert all(torch.equal(found[k], weights[k]) for k in found)
+    with pytest.raises(WeightsError, match="--backbone-weights"):
+        read_darknet_weights(path, cfg)
+
+
+def test_a_backbone_that_ends_inside_a_section_is_refused(tmp_path, random_bundle):
+    path = tmp_path / "a.conv.1"
+    path.write_bytes(NEW + FLOATS[:15].tobytes())
+    with pytest.raises(WeightsError, match=r"15 floats.*inside of mine.cfg:7 \[convolutional\]"):
+        read_darknet_backbone(path, CFG)
+    path.write_bytes(NEW)
+    with pytest.raises(WeightsError, match="0 floats"):
+        read_darknet_backbone(path, CFG)
+
+
+def test_the_real_backbone_files_fill_57_sections(shared_root):
+    files = sorted((shared_root / "weights").rglob("*.57"))
+    assert len(files) == 2
+    for path in files:
+        (cfg_path,) = path.parent.glob("*.cfg")
+        _, n_sections = read_darknet_backbone(path, read_cfg(cfg_path))
+        assert n_sections >= 57
+
+
+@pytest.mark.parametrize("version", [(0, 2, 5), (1001, 0, 0)], ids=["rows", "columns"])
+def test_a_connected_kernel_lies_between_beta_and_gamma(version, tmp_path):
+    cfg = parse("[net]\nwidth=2\nheight=1\nchannels=1\n[connected]\nbatch_normalize=1\noutput=3\n")
+    header = NEW if version[0] == 0 else struct.pack("<iiiI", *version, 0)
+    path = tmp_path / "a.weights"
+    path.write_bytes(header + np.arange(18, dtype="<f4").tobytes())
+    weights, _ = read_darknet_weights(path, cfg)
+    assert weights["0.bn.bias"].tolist() == [0, 1, 2]
+    rows = [[3, 4], [5, 6], [7, 8]] if version[0] == 0 else [[3, 6], [4, 7], [5, 8]]
+    assert weights["0.connected.weight"].tolist() == rows
+    assert weights["0.bn.weight"].tolist() == [9, 10, 11]
+    assert weights["0.bn.running_mean"].tolist() == [12, 13, 14]
+
+
+@pytest.mark.parametrize("name", SMALL_NETWORKS)
+def test_every_section_is_written_and_read_bit_for_bit(name, random_bundle, tmp_path):
+    cfg = SMALL_NETWORKS[name]()
+    weights = random_bundle(cfg, dtype=torch.float32).weights
+    write_darknet_weights(tmp_path / "a.weights", cfg, weights)
+    again, _ = read_darknet_weights(tmp_path / "a.weights", cfg)
+    assert again.keys() == weights.keys()
+    assert all(torch.equal(again[k], weights[k]) for k in weights)

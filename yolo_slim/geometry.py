@@ -8,6 +8,8 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from yolo_slim.errors import InputError
+
 ResizeMode = Literal["stretch", "letterbox"]
 
 BORDER_GREY = 127
@@ -106,19 +108,27 @@ def render(image: np.ndarray, frame: Frame, input_hw: tuple[int, int]) -> np.nda
     return canvas
 
 
-def to_blob(image_bgr: np.ndarray) -> np.ndarray:
-    """float32 [3, h, w], red, green, blue, 0 to 1, from uint8 [h, w, 3] blue, green, red.
+def to_blob(image_bgr: np.ndarray, channels: int = 3) -> np.ndarray:
+    """float32 [channels, h, w], 0 to 1, from uint8 [h, w, 3] blue, green, red: see to_planes.
 
     Multiplies by float32(1/255), as `cv2.dnn.blobFromImage` does; dividing by 255 differs in the
     last bit.
     """
-    planes = to_planes(image_bgr).astype(np.float32)
+    planes = to_planes(image_bgr, channels).astype(np.float32)
     planes *= np.float32(1 / 255)
     return planes
 
 
-def to_planes(image_bgr: np.ndarray) -> np.ndarray:
-    """uint8 [3, h, w], red, green, blue, from uint8 [h, w, 3] blue, green, red."""
+def to_planes(image_bgr: np.ndarray, channels: int = 3) -> np.ndarray:
+    """uint8 [channels, h, w] from uint8 [h, w, 3] blue, green, red.
+
+    3 channels are red, green, blue; 1 is luma (Rec. 601), as Darknet reads grey pictures. Raises
+    InputError for any other number: pictures have no more.
+    """
+    if channels == 1:
+        return cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)[None]
+    if channels != 3:
+        raise InputError(f"channels={channels}: pictures can be read as 3 channels or as 1")
     return np.ascontiguousarray(image_bgr[:, :, ::-1].transpose(2, 0, 1))
 
 

@@ -70,8 +70,10 @@ class Cfg:
     def yolos(self) -> tuple[Yolo, ...]:
         """The heads of a detector that can be trained: [yolo] sections alone.
 
-        Raises CfgError where a head is of another kind.
+        Raises CfgError where there is no head, or one of another kind.
         """
+        if not self.heads:
+            raise CfgError(f"{self.source} has no [yolo] section: it is no detector")
         for index in self.head_indices:
             if type(self[index]) is not Yolo:
                 raise CfgError(

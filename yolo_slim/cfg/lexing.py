@@ -17,6 +17,10 @@ ALIASES = {
 
 T = TypeVar("T")
 
+MAX_SECTIONS = 5000
+MAX_KEYS = 500
+MAX_LINKS = 64
+
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -101,6 +105,10 @@ class Block:
         numbers = self.get_ints(key)
         if not numbers:
             raise CfgError(f"{self.where} needs {key}=, the sections it reads from")
+        if len(numbers) > MAX_LINKS:
+            raise CfgError(
+                f"{self.where} {key}= names {len(numbers)} sections, at most {MAX_LINKS}"
+            )
         links = tuple(n if n >= 0 else index + n for n in numbers)
         for number, link in zip(numbers, links, strict=True):
             if not 0 <= link < index:
@@ -154,6 +162,8 @@ def lex(text: str, source: str) -> list[Block]:
         if not line or line[0] in "#;\0":
             continue
         if line[0] == "[":
+            if len(blocks) == MAX_SECTIONS:
+                raise CfgError(f"{source}:{line_number}: more than {MAX_SECTIONS} sections")
             kind = line[1:].split("]")[0]
             blocks.append(Block(ALIASES.get(kind, kind), line_number, source))
             continue
@@ -164,5 +174,7 @@ def lex(text: str, source: str) -> list[Block]:
             )
         if not blocks:
             raise CfgError(f"{source}:{line_number}: {key}= stands before the first [section]")
+        if len(blocks[-1].pairs) == MAX_KEYS:
+            raise CfgError(f"{source}:{line_number}: more than {MAX_KEYS} keys in a section")
         blocks[-1].pairs.append((key, value, line_number))
     return blocks

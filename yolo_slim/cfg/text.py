@@ -12,7 +12,6 @@ from yolo_slim.cfg.writers import write_net, write_section
 from yolo_slim.errors import CfgError
 
 MAX_TEXT_BYTES = 4 << 20
-MAX_SECTIONS = 5000
 
 
 def parse(text: str, source: str = "<cfg>") -> Cfg:
@@ -26,8 +25,6 @@ def parse(text: str, source: str = "<cfg>") -> Cfg:
     if not blocks or blocks[0].kind != "net":
         found = f"[{blocks[0].kind}]" if blocks else "an empty file"
         raise CfgError(f"{source}: a cfg starts with [net], found {found}")
-    if len(blocks) > MAX_SECTIONS:
-        raise CfgError(f"{source}: {len(blocks)} sections, at most {MAX_SECTIONS} are read")
     net = read_net(blocks[0])
     sections = tuple(read_section(block, index) for index, block in enumerate(blocks[1:]))
     cfg = Cfg(net, sections, source, tuple(note for block in blocks for note in block.notes))

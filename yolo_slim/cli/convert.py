@@ -8,9 +8,18 @@ from typing import Annotated
 import typer
 
 from yolo_slim.cfg import totals
-from yolo_slim.cli.options import Model, NamesFile, Size, WeightsFile, console
+from yolo_slim.cli.options import (
+    BackboneFile,
+    Model,
+    NamesFile,
+    Size,
+    WeightsFile,
+    console,
+    tell_notes,
+    with_backbone,
+)
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.darknet_pair import write_darknet_pair
+from yolo_slim.pipeline.darknet_pair import Reader, write_darknet_pair
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.report.table import human
 
@@ -18,21 +27,33 @@ from yolo_slim.report.table import human
 def convert(
     model: Model,
     weights: WeightsFile = None,
+    backbone_weights: BackboneFile = None,
     names: NamesFile = None,
     size: Size = None,
     out: Annotated[Path | None, typer.Option("--out", help="Bundle folder to write.")] = None,
     darknet: Annotated[
         Path | None, typer.Option("--darknet", help="Write STEM.cfg and STEM.weights.")
     ] = None,
+    reader: Annotated[
+        Reader, typer.Option(help="Whose BatchNorm epsilon the Darknet pair is written for.")
+    ] = "darknet",
+    allow_extensions: Annotated[
+        bool,
+        typer.Option("--allow-extensions", help="Write a pair that Darknet itself cannot run."),
+    ] = False,
 ) -> None:
-    """Between bundles and Darknet's pairs of .cfg and .weights."""
+    """Between bundles and Darknet's pairs of .cfg and .weights; imports a trained backbone."""
     if (out is None) == (darknet is None):
         raise InputError("name one of --out DIR (a bundle) and --darknet STEM (a Darknet pair)")
-    bundle = load_model(ModelSource(model, weights, names, size))
+    source = ModelSource(model, weights, names, size)
+    bundle = load_model(source, untrained=backbone_weights is not None)
+    tell_notes(bundle)
+    bundle = with_backbone(bundle, backbone_weights)
     if out is not None:
         bundle.save(out)
         written = str(out)
     else:
         assert darknet is not None
-        written = ", ".join(str(path) for path in write_darknet_pair(bundle, darknet))
+        pair = write_darknet_pair(bundle, darknet, reader, allow_extensions)
+        written = ", ".join(str(path) for path in pair)
     console.print(f"{written}: {human(totals(bundle.cfg).parameters)} parameters", highlight=False)

@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from yolo_slim.bundle import Bundle
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
+from yolo_slim.pretrained import import_backbone
 from yolo_slim.train.progress import advancing
 
 Model = Annotated[
@@ -25,6 +28,13 @@ RunnableModel = Annotated[
 ]
 WeightsFile = Annotated[
     Path | None, typer.Option("--weights", help="Darknet .weights file of a .cfg.")
+]
+BackboneFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--backbone-weights",
+        help="Numbers of the first sections alone: a Darknet file like darknet53.conv.74.",
+    ),
 ]
 NamesFile = Annotated[Path | None, typer.Option("--names", help="Class names, one a line.")]
 Size = Annotated[
@@ -66,6 +76,21 @@ def dataset(
     for note in found.notes:
         console.print(f"[yellow]note:[/] {found.source}: {note}", highlight=False)
     return found
+
+
+def with_backbone(bundle: Bundle, path: Path | None) -> Bundle:
+    """The bundle with a backbone's numbers, where a file was named; what was read is printed."""
+    if path is None:
+        return bundle
+    imported = import_backbone(bundle, path)
+    console.print(f"{path}: {imported}", highlight=False)
+    return imported.bundle
+
+
+def tell_notes(bundle: Bundle) -> None:
+    """Prints what a cfg's reader should know about the file."""
+    for note in bundle.cfg.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
 
 
 def write_json(path: Path | None, document: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from yolo_slim.cfg import Cfg, Conv, measure, totals
+from yolo_slim.cfg import Cfg, measure, totals
 from yolo_slim.cli.options import (
     JsonFile,
     RunnableModel,
@@ -21,7 +21,9 @@ from yolo_slim.cli.options import (
     progress,
     write_json,
 )
+from yolo_slim.files import whole_file
 from yolo_slim.pipeline.models import ModelSource, session_opener
+from yolo_slim.report.sections import markdown_table, section_table
 from yolo_slim.report.table import human
 from yolo_slim.runtime.latency import Latency, measure_latency
 
@@ -35,9 +37,12 @@ def profile(
         list[str] | None, typer.Option("--compare", help="Another model, timed in alternation.")
     ] = None,
     threads: Threads = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the table by section here.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Parameters, MACs and map sizes by section; measured latency for one image."""
+    """A table by section, to paste into a paper, and measured latency for one image."""
     sources = {model: ModelSource(model, weights, size_px=size)}
     sources |= {other: ModelSource(other, size_px=size) for other in compare or ()}
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +53,11 @@ def profile(
         cfgs = {name: opener().cfg for name, opener in openers.items()}
         with progress(f"latency in {runtime}") as advance:
             latencies = measure_latency(openers, progress=advance)
-    _print_sections(cfgs[model])
+    if markdown is None:
+        console.print(section_table(cfgs[model]))
+    else:
+        with whole_file(markdown) as temporary:
+            temporary.write_text(markdown_table(cfgs[model]))
     summary = Table("model", "parameters", "MACs", "latency (median)", "ratio")
     first = latencies[model].median_ms
     for name, cfg in cfgs.items():
@@ -60,18 +69,6 @@ def profile(
     document = {name: _document(cfg, latencies[name], sources[name]) for name, cfg in cfgs.items()}
     others = {name: document[name]["totals"] for name in document if name != model}
     write_json(json, {**document[model], "runtime": runtime, "compare": others})
-
-
-def _print_sections(cfg: Cfg) -> None:
-    table = Table("#", "section", "filters", "size/stride", "output", "parameters", "MACs")
-    for cost in measure(cfg):
-        section = cost.section
-        row = [str(cost.index), section.kind, "", "", str(cost.shape), "", ""]
-        if isinstance(section, Conv):
-            row[2:4] = [str(section.filters), f"{section.size}x{section.size}/{section.stride}"]
-            row[5:] = [human(cost.parameters), human(cost.macs)]
-        table.add_row(*row)
-    console.print(table)
 
 
 def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
@@ -93,6 +90,7 @@ def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]
                 "output": list(cost.shape),
                 "parameters": cost.parameters,
                 "macs": cost.macs,
+                "map_bytes": cost.map_bytes,
             }
             for cost in measure(cfg)
         ],

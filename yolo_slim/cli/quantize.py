@@ -38,7 +38,7 @@ def quantize(
     count = min(n_images, len(train_data.samples))
     if count < 16:
         console.print(f"[yellow]warning:[/] {count} images are few to find ranges on")
-    batches = input_batches(train_data, bundle.cfg.input_hw, bundle.cfg.resize_mode, count, seed)
+    batches = input_batches(train_data, bundle.cfg, count, seed)
     with progress("calibrate") as advance:
         quantized = quantize_bundle(bundle, batches, lambda done: advance(done, count))
     quantized.save(out)

@@ -11,6 +11,7 @@ import typer
 from yolo_slim.cfg import with_anchors
 from yolo_slim.cli.options import (
     Annotations,
+    BackboneFile,
     Data,
     Images,
     Model,
@@ -19,6 +20,8 @@ from yolo_slim.cli.options import (
     console,
     dataset,
     progress,
+    tell_notes,
+    with_backbone,
 )
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.loader import TrainingSet, collate
@@ -27,7 +30,7 @@ from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import network_scorer, require_classes
 from yolo_slim.runtime.session import default_workers
-from yolo_slim.train.loop import CHECKPOINT
+from yolo_slim.train.loop import CHECKPOINT, require_trainable
 from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.zoo import names as zoo_names
@@ -39,6 +42,7 @@ def train(
     epochs: Annotated[int, typer.Option("--epochs", min=1)],
     data: Data = None,
     weights: WeightsFile = None,
+    backbone_weights: BackboneFile = None,
     images: Images = None,
     annotations: Annotations = None,
     size: Size = None,
@@ -76,6 +80,9 @@ def train(
     val_data = dataset(data, None, None, "val") if data is not None else None
     source = ModelSource(model, weights, size_px=size)
     bundle = load_model(source, untrained=True, classes=len(train_data.class_names))
+    tell_notes(bundle)
+    bundle = with_backbone(bundle, backbone_weights)
+    require_trainable(bundle.cfg)
     require_classes(bundle.cfg.n_classes, train_data, model)
     if anchors == "fit":
         anchors_wh = fitted_anchors(bundle.cfg, train_data, seed)
@@ -92,7 +99,7 @@ def train(
     )  # fmt: skip
     training_set = TrainingSet(
         train_data, bundle.cfg.input_hw, bundle.cfg.resize_mode,
-        Augmentation(mosaic_p=mosaic, flip_p=flip), seed=seed,
+        Augmentation(mosaic_p=mosaic, flip_p=flip), channels=bundle.cfg.net.channels, seed=seed,
     )  # fmt: skip
     with progress("reading images") as advance:
         training_set.warm(advance)

@@ -43,7 +43,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
     """Item i of epoch e is picture i of the data set, rendered, augmented, with its targets.
 
     dataset: its crowd boxes are no targets.
-    input_hw: height and width of the network's input in pixels.
+    input_hw: height and width of the network's input in pixels. channels: 3, or 1 for luma alone.
     resize_mode: 'stretch' or 'letterbox'.
     augmentation: how pictures are changed; None leaves them as they are.
     cache: keep the rendered pictures in memory, if they take at most `cache_budget_bytes`.
@@ -63,12 +63,14 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         resize_mode: ResizeMode = "stretch",
         augmentation: Augmentation | None = None,
         *,
+        channels: int = 3,
         cache: bool = True,
         cache_budget_bytes: int = 2 << 30,
         seed: int = 0,
     ) -> None:
         self._samples = dataset.samples
         self._input_hw = input_hw
+        self._channels = channels
         self._resize_mode = resize_mode
         self._seed = seed
         self._mosaic_p = augmentation.mosaic_p if augmentation else 0.0
@@ -121,7 +123,8 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
             reseed(self._transform, int(rng.integers(2**31)))
             image, boxes_xyxy, class_ids = apply(self._transform, image, boxes_xyxy, class_ids)
         targets = np.concatenate([class_ids[:, None], boxes_xyxy], axis=1, dtype=np.float32)
-        return torch.from_numpy(to_planes(image)), torch.from_numpy(targets)  # [3, h, w], [n, 5]
+        planes = to_planes(image, self._channels)
+        return torch.from_numpy(planes), torch.from_numpy(targets)  # [channels, h, w], [n, 5]
 
     def _compose(self, index: int, rng: np.random.Generator) -> Boxed:
         if rng.random() >= self._mosaic_p:

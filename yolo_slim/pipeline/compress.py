@@ -264,6 +264,7 @@ class _Runner:
                 bundle.cfg.input_hw,
                 bundle.cfg.resize_mode,
                 self.recipe.augment.options(),
+                channels=bundle.cfg.net.channels,
                 seed=self.recipe.seed,
             )
             with self._progress("reading images") as advance:
@@ -285,11 +286,8 @@ class _Runner:
         return prune_bundle(bundle, make_plan(bundle, step), step.absorb)
 
     def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:
-        cfg = bundle.cfg
         n_images = min(step.images, len(self.train_data.samples))
-        batches = input_batches(
-            self.train_data, cfg.input_hw, cfg.resize_mode, n_images, self.recipe.seed
-        )
+        batches = input_batches(self.train_data, bundle.cfg, n_images, self.recipe.seed)
         with self._progress("calibrate") as advance:
             return quantize(bundle, batches, lambda done: advance(done, n_images))
 

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from yolo_slim.cfg import Cfg
 from yolo_slim.data.dataset import Dataset, coco_ground_truth
 from yolo_slim.data.image import read_image
 from yolo_slim.detections import Detections
 from yolo_slim.errors import InputError
 from yolo_slim.evaluate.coco import coco_numbers
-from yolo_slim.geometry import ResizeMode, frame_for, render, to_blob
+from yolo_slim.geometry import frame_for, render, to_blob
 from yolo_slim.nn.network import Network
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
@@ -67,18 +68,14 @@ def network_scorer(dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:
 
 
 def input_batches(
-    dataset: Dataset,
-    input_hw: tuple[int, int],
-    resize_mode: ResizeMode,
-    n_images: int,
-    seed: int = 0,
+    dataset: Dataset, cfg: Cfg, n_images: int, seed: int = 0
 ) -> Iterator[torch.Tensor]:
-    """Up to `n_images` images, drawn without replacement, as inputs [B, 3, H, W] in 0..1."""
+    """Up to `n_images` images, drawn without replacement, as inputs [B, C, H, W] of `cfg`, 0..1."""
     order = np.random.default_rng(seed).permutation(len(dataset.samples))[:n_images]
     for start in range(0, len(order), BATCH):
         blobs = []
         for index in order[start : start + BATCH]:
             image = read_image(dataset.samples[index].path)
-            frame = frame_for(resize_mode, image.shape[:2], input_hw)
-            blobs.append(to_blob(render(image, frame, input_hw)))
+            frame = frame_for(cfg.resize_mode, image.shape[:2], cfg.input_hw)
+            blobs.append(to_blob(render(image, frame, cfg.input_hw), cfg.net.channels))
         yield torch.from_numpy(np.stack(blobs))

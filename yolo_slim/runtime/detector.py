@@ -37,7 +37,7 @@ class Detector:
         mode = self.resize_mode or cfg.resize_mode
         frames = [frame_for(mode, image.shape[:2], cfg.input_hw) for image in images_bgr]
         blobs = [
-            to_blob(render(image, frame, cfg.input_hw))
+            to_blob(render(image, frame, cfg.input_hw), cfg.net.channels)
             for image, frame in zip(images_bgr, frames, strict=True)
         ]
         raws = [torch.from_numpy(raw) for raw in self.session.run(np.stack(blobs))]

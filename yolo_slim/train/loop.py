@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg
 from yolo_slim.errors import RunError
 from yolo_slim.train.module import Average, DetectorModule
 from yolo_slim.train.progress import TrainingProgress
@@ -50,6 +51,11 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         return iter(torch.randperm(len(self.data), generator=generator).tolist())
+
+
+def require_trainable(cfg: Cfg) -> None:
+    """Raises CfgError for a network whose heads the loss does not know."""
+    assert cfg.yolos
 
 
 def train(

@@ -1,0 +1,58 @@
+"""A network section by section, as a table for a terminal or for a paper."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from yolo_slim.cfg import Cfg, Connected, Conv, Local, Strided, measure, totals
+from yolo_slim.cfg.measure import SectionCost
+from yolo_slim.report.table import human
+
+TITLES = ("#", "section", "filters", "size/stride", "output", "parameters", "MACs", "map")
+
+
+def rows(cfg: Cfg) -> list[tuple[str, ...]]:
+    """One row a section and one of totals; the map is the section's output in float32."""
+    costs = measure(cfg)
+    whole = totals(cfg)
+    last = ("", "total", "", "", "", human(whole.parameters), human(whole.macs),
+            human(sum(cost.map_bytes for cost in costs), "B"))  # fmt: skip
+    return [*map(_row, costs), last]
+
+
+def section_table(cfg: Cfg) -> Table:
+    table = Table()
+    for title in TITLES:
+        table.add_column(title, justify="left" if title == "section" else "right")
+    *sections, last = rows(cfg)
+    for row in sections:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*last)
+    return table
+
+
+def markdown_table(cfg: Cfg) -> str:
+    """The same rows in Markdown."""
+    rule = ["---" if title == "section" else "---:" for title in TITLES]
+    lines = [TITLES, rule, *rows(cfg)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _row(cost: SectionCost) -> tuple[str, ...]:
+    section, filters, window = cost.section, "", ""
+    match section:
+        case Conv() | Local():
+            filters = str(section.filters)
+        case Connected():
+            filters = str(section.output)
+    if isinstance(section, Strided):
+        height, width = section.strides_hw
+        stride = str(width) if height == width else f"{width}x{height}"
+        window = f"{section.size}x{section.size}/{stride}"
+    kind = section.kind
+    if isinstance(section, Conv) and section.groups > 1:
+        kind += " depthwise" if section.groups == cost.in_channels else f" /{section.groups}"
+    work = (human(cost.parameters), human(cost.macs)) if cost.parameters or cost.macs else ("", "")
+    return (str(cost.index), kind, filters, window, str(cost.shape), *work,
+            human(cost.map_bytes, "B"))  # fmt: skip
