@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yolo_slim.errors import InputError
 from yolo_slim.geometry import (
     BORDER_GREY,
     Frame,
@@ -19,6 +20,7 @@ from yolo_slim.geometry import (
     to_blob,
     to_image,
     to_input,
+    to_planes,
     visible,
 )
 
@@ -116,3 +118,13 @@ def test_clipped_boxes_stay_while_enough_is_visible():
     inside = clip(boxes, (20, 30))
     np.testing.assert_array_equal(inside[:2], [[0, 0, 10, 20], [0, 0, 10, 20]])
     np.testing.assert_array_equal(visible(inside, boxes, 0.3, 2.0), [True, False, False])
+
+
+def test_planes_are_colours_or_luma():
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    np.testing.assert_array_equal(to_planes(image), image[:, :, ::-1].transpose(2, 0, 1))
+    luma = image @ np.array([0.114, 0.587, 0.299])
+    assert np.abs(to_planes(image, 1)[0] - luma).max() <= 0.51
+    assert to_blob(image, 1).shape == (1, 4, 5)
+    with pytest.raises(InputError, match="channels=4"):
+        to_planes(image, 4)
