@@ -11,13 +11,35 @@ from collections.abc import Callable
 
 from yolo_slim.cfg import Cfg, Net, Section, resize, verify
 from yolo_slim.errors import InputError
-from yolo_slim.zoo import darknet
+from yolo_slim.zoo import (
+    darknet,
+    densenet,
+    efficientnet,
+    ghostnet,
+    mnasnet,
+    mobilenet,
+    resnet,
+    shufflenet,
+    tinynet,
+    vgg,
+)
 from yolo_slim.zoo.heads import lite_heads, tiny_heads, yolov3_heads
 from yolo_slim.zoo.trunk import Classifier
 
 __all__ = ["backbone_name", "build", "classifier", "classifiers", "detectors", "names"]
 
-_CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {**darknet.CLASSIFIERS}
+_CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
+    **darknet.CLASSIFIERS,
+    **resnet.CLASSIFIERS,
+    **vgg.CLASSIFIERS,
+    **densenet.CLASSIFIERS,
+    **mobilenet.CLASSIFIERS,
+    **mnasnet.CLASSIFIERS,
+    **shufflenet.CLASSIFIERS,
+    **efficientnet.CLASSIFIERS,
+    **tinynet.CLASSIFIERS,
+    **ghostnet.CLASSIFIERS,
+}
 
 _DETECTORS: dict[str, Callable[[int], tuple[Section, ...]]] = {
     "yolov3": lambda classes: yolov3_heads(darknet.darknet(darknet.DARKNET53), classes),

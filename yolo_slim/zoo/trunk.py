@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from yolo_slim.cfg import (
+    Activation,
     Avgpool,
+    Batchnorm,
     Cfg,
     Connected,
     Conv,
@@ -23,6 +25,9 @@ IMAGENET = Net(
     width=224, height=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), bn_eps=1e-5
 )
 """What torchvision's and timm's ImageNet networks read."""
+
+CIFAR = Net(width=32, height=32, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+"""What the code beside Liu et al., Network Slimming, 2017, makes of CIFAR's images."""
 
 
 @dataclass
@@ -63,6 +68,17 @@ class Trunk:
                 activation=activation,
             )
         )
+
+    def stem(self, filters: int, size: int) -> int:
+        """A convolution and a 3x3 pool, both of stride 2: the start of most ImageNet networks."""
+        self.conv(filters, size, stride=2, activation="relu")
+        return self.maxpool(3, stride=2)
+
+    def norm(self, activation: str) -> int:
+        """BatchNorm and activation of their own, for networks that have them before a convolution
+        (He et al., Identity Mappings in Deep Residual Networks, 2016)."""
+        self.add(Batchnorm())
+        return self.add(Activation(activation=activation))
 
     def depthwise(
         self, channels: int, size: int, stride: int = 1, activation: str = "linear"
