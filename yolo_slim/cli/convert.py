@@ -9,7 +9,7 @@ import typer
 
 from yolo_slim.cfg import totals
 from yolo_slim.cli.options import (
-    BackboneFile,
+    BackboneSource,
     Model,
     NamesFile,
     Size,
@@ -27,7 +27,7 @@ from yolo_slim.report.table import human
 def convert(
     model: Model,
     weights: WeightsFile = None,
-    backbone_weights: BackboneFile = None,
+    backbone_weights: BackboneSource = None,
     names: NamesFile = None,
     size: Size = None,
     out: Annotated[Path | None, typer.Option("--out", help="Bundle folder to write.")] = None,

@@ -29,11 +29,12 @@ RunnableModel = Annotated[
 WeightsFile = Annotated[
     Path | None, typer.Option("--weights", help="Darknet .weights file of a .cfg.")
 ]
-BackboneFile = Annotated[
-    Path | None,
+BackboneSource = Annotated[
+    str | None,
     typer.Option(
         "--backbone-weights",
-        help="Numbers of the first sections alone: a Darknet file like darknet53.conv.74.",
+        help="The first sections' numbers: a file like darknet53.conv.74; a .pth or .safetensors "
+        "of torchvision or timm; or 'torchvision' or 'timm' to download it.",
     ),
 ]
 NamesFile = Annotated[Path | None, typer.Option("--names", help="Class names, one a line.")]
@@ -78,12 +79,12 @@ def dataset(
     return found
 
 
-def with_backbone(bundle: Bundle, path: Path | None) -> Bundle:
-    """The bundle with a backbone's numbers, where a file was named; what was read is printed."""
-    if path is None:
+def with_backbone(bundle: Bundle, source: str | None) -> Bundle:
+    """The bundle with a backbone's numbers, where some were named; what was read is printed."""
+    if source is None:
         return bundle
-    imported = import_backbone(bundle, path)
-    console.print(f"{path}: {imported}", highlight=False)
+    imported = import_backbone(bundle, source)
+    console.print(escape(f"{source}: {imported}"), highlight=False)
     return imported.bundle
 
 

@@ -11,7 +11,7 @@ import typer
 from yolo_slim.cfg import with_anchors
 from yolo_slim.cli.options import (
     Annotations,
-    BackboneFile,
+    BackboneSource,
     Data,
     Images,
     Model,
@@ -42,7 +42,7 @@ def train(
     epochs: Annotated[int, typer.Option("--epochs", min=1)],
     data: Data = None,
     weights: WeightsFile = None,
-    backbone_weights: BackboneFile = None,
+    backbone_weights: BackboneSource = None,
     images: Images = None,
     annotations: Annotations = None,
     size: Size = None,

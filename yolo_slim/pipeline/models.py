@@ -22,7 +22,7 @@ from yolo_slim.runtime.session import (
     default_threads,
 )
 from yolo_slim.weights import random_weights
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build, names, near_names
 
 BUNDLE_IN_RUN = "bundle"
 
@@ -45,11 +45,11 @@ class ModelSource:
         return self.path.suffix == ".onnx"
 
 
-def load_model(source: ModelSource, untrained: bool = False, classes: int = 80) -> Bundle:
+def load_model(source: ModelSource, untrained: bool = False, classes: int | None = None) -> Bundle:
     """The bundle that `source` names: a bundle folder, the folder of a run, a cfg, a zoo name.
 
-    untrained: a cfg without weights, or a zoo name (for `classes` classes), starts at random
-    weights; otherwise it is an InputError.
+    untrained: a cfg without weights, or a zoo name (for `classes` classes, if given), starts at
+    random weights; otherwise it is an InputError.
     """
     bundle = _load(source, untrained, classes)
     if source.names is not None:
@@ -117,7 +117,7 @@ def _open_onnx(source: ModelSource, threads: int) -> Session:
     return session
 
 
-def _load(source: ModelSource, untrained: bool, classes: int) -> Bundle:
+def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
     path = source.path
     if source.is_onnx:
         raise InputError(f"{source.model} is an ONNX file; this needs a bundle folder or a cfg")
@@ -134,8 +134,8 @@ def _load(source: ModelSource, untrained: bool, classes: int) -> Bundle:
     if path.exists():
         raise InputError(f"{path}: expected a bundle folder, a .cfg or an .onnx file")
     raise InputError(
-        f"{source.model!r} is no bundle folder, .cfg or .onnx file that exists, and no zoo name "
-        f"({', '.join(names())})"
+        f"{source.model!r} is no bundle folder, .cfg or .onnx file that exists, and no name of the "
+        f"zoo{near_names(source.model)} `yolo-slim zoo` lists them"
     )
 
 

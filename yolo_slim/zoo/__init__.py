@@ -26,7 +26,16 @@ from yolo_slim.zoo import (
 from yolo_slim.zoo.heads import lite_heads, tiny_heads, yolov3_heads
 from yolo_slim.zoo.trunk import Classifier
 
-__all__ = ["backbone_name", "build", "classifier", "classifiers", "detectors", "names"]
+__all__ = [
+    "backbone_name",
+    "build",
+    "classifier",
+    "classifiers",
+    "detectors",
+    "find_classifier",
+    "names",
+    "near_names",
+]
 
 _CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
     **darknet.CLASSIFIERS,
@@ -96,6 +105,15 @@ def backbone_name(name: str) -> str | None:
     return None
 
 
+def find_classifier(cfg: Cfg) -> str | None:
+    """The classifier of the zoo that `cfg` begins with, as a whole or without its top."""
+    for name in _CLASSIFIERS:
+        trunk = classifier(name).trunk
+        if tuple(cfg.sections[: len(trunk)]) == trunk:
+            return name
+    return None
+
+
 def build(name: str, classes: int | None = None, size_px: int | None = None) -> Cfg:
     """The network of that name for a square input.
 
@@ -121,7 +139,11 @@ def _sections(name: str, classes: int) -> tuple[Section, ...]:
     return _HEADS[name.removesuffix(backbone)](found, classes)
 
 
-def _unknown(name: str) -> InputError:
+def near_names(name: str) -> str:
+    """What to say after a name that is none: the nearest ones, or a full stop."""
     near = difflib.get_close_matches(name, names(), n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else "."
-    return InputError(f"{name!r} is not in the zoo{hint} `yolo-slim zoo` lists all names")
+    return f"; did you mean {' or '.join(near)}?" if near else "."
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(f"{name!r} is not in the zoo{near_names(name)} `yolo-slim zoo` lists them")
