@@ -139,3 +139,15 @@ def test_a_dilated_convolution_has_the_inferred_shape(size, padding, dilation):
 def test_a_dilation_that_changes_the_size_is_refused(size, padding, dilation):
     with pytest.raises(CfgError, match=f"dilation={dilation} needs an odd size and pad=1"):
         _conv_cfg(size, 1, padding, dilation)
+
+
+def test_memory_traffic_is_shufflenet_v2_s_formula():
+    """hw (c1 + c2) + c1 c2 values for a 1x1 convolution, and a bias for each of c2."""
+    cfg = parse("[net]\nwidth=7\nheight=5\nchannels=24\n[convolutional]\nfilters=48\nsize=1\n")
+    assert totals(cfg).traffic_bytes == 4 * (35 * (24 + 48) + 24 * 48 + 48)
+    added = parse(
+        "[net]\nwidth=7\nheight=5\nchannels=3\n[convolutional]\nfilters=3\n[shortcut]\nfrom=-1\n"
+        "[route]\nlayers=-1\n[dropout]\n"
+    )
+    costs = measure(added)
+    assert [c.traffic_bytes for c in costs[1:]] == [4 * 3 * 35 * 3, 0, 0]

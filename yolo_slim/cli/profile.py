@@ -79,6 +79,7 @@ def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]
         "totals": {
             "parameters": total.parameters,
             "macs": total.macs,
+            "traffic_bytes": total.traffic_bytes,
             "latency_ms": latency.median_ms,
             "file_bytes": sum(f.stat().st_size for f in files if f.is_file()) or None,
         },
@@ -91,6 +92,7 @@ def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]
                 "parameters": cost.parameters,
                 "macs": cost.macs,
                 "map_bytes": cost.map_bytes,
+                "traffic_bytes": cost.traffic_bytes,
             }
             for cost in measure(cfg)
         ],

@@ -8,15 +8,26 @@ from yolo_slim.cfg import Cfg, Connected, Conv, Local, Strided, measure, totals
 from yolo_slim.cfg.measure import SectionCost
 from yolo_slim.report.table import human
 
-TITLES = ("#", "section", "filters", "size/stride", "output", "parameters", "MACs", "map")
+TITLES = (
+    "#",
+    "section",
+    "filters",
+    "size/stride",
+    "output",
+    "parameters",
+    "MACs",
+    "map",
+    "traffic",
+)
 
 
 def rows(cfg: Cfg) -> list[tuple[str, ...]]:
-    """One row a section and one of totals; the map is the section's output in float32."""
+    """One row a section and one of totals; map: the section's output, traffic: all that it
+    reads and writes, in float32."""
     costs = measure(cfg)
     whole = totals(cfg)
     last = ("", "total", "", "", "", human(whole.parameters), human(whole.macs),
-            human(sum(cost.map_bytes for cost in costs), "B"))  # fmt: skip
+            human(sum(cost.map_bytes for cost in costs), "B"), human(whole.traffic_bytes, "B"))  # fmt: skip
     return [*map(_row, costs), last]
 
 
@@ -55,4 +66,4 @@ def _row(cost: SectionCost) -> tuple[str, ...]:
         kind += " depthwise" if section.groups == cost.in_channels else f" /{section.groups}"
     work = (human(cost.parameters), human(cost.macs)) if cost.parameters or cost.macs else ("", "")
     return (str(cost.index), kind, filters, window, str(cost.shape), *work,
-            human(cost.map_bytes, "B"))  # fmt: skip
+            human(cost.map_bytes, "B"), human(cost.traffic_bytes, "B"))  # fmt: skip
