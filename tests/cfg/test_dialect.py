@@ -219,6 +219,20 @@ def test_keys_that_compute_nothing_are_kept_in_order():
     assert "jitter=.3" in render(cfg)
 
 
+def test_a_key_that_nobody_reads_is_told_with_what_it_may_mean():
+    cfg = parse(NET + CONV.replace("stride=1", "strid=2") + "bin_output=1\nfoo=1\n", "my.cfg")
+    assert cfg.notes == (
+        "my.cfg:5 [convolutional] strid=2 is kept, and read by nobody; did you mean stride?",
+        "my.cfg:5 [convolutional] foo=1 is kept, and read by nobody",
+    )
+    assert "strid=2" in render(cfg)
+
+
+@pytest.mark.parametrize("path", [p for p in CFG_FILES if _parses(p)], ids=_id)
+def test_every_key_of_the_real_cfgs_is_known(path):
+    assert not [note for note in read_cfg(path).notes if "read by nobody" in note]
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 FAULTS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from yolo_slim.cfg.document import Cfg
+from yolo_slim.cfg.known_keys import note_unknown_keys
 from yolo_slim.cfg.lexing import lex
 from yolo_slim.cfg.readers import read_net, read_section
 from yolo_slim.cfg.verify import verify
@@ -27,6 +28,8 @@ def parse(text: str, source: str = "<cfg>") -> Cfg:
         raise CfgError(f"{source}: a cfg starts with [net], found {found}")
     net = read_net(blocks[0])
     sections = tuple(read_section(block, index) for index, block in enumerate(blocks[1:]))
+    for block in blocks:
+        note_unknown_keys(block)
     cfg = Cfg(net, sections, source, tuple(note for block in blocks for note in block.notes))
     verify(cfg)
     return cfg

@@ -47,7 +47,7 @@ def convert(
         raise InputError("name one of --out DIR (a bundle) and --darknet STEM (a Darknet pair)")
     source = ModelSource(model, weights, names, size)
     bundle = load_model(source, untrained=backbone_weights is not None)
-    tell_notes(bundle)
+    tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
     if out is not None:
         bundle.save(out)

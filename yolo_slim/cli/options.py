@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
@@ -88,9 +89,9 @@ def with_backbone(bundle: Bundle, source: str | None) -> Bundle:
     return imported.bundle
 
 
-def tell_notes(bundle: Bundle) -> None:
+def tell_notes(cfg: Cfg) -> None:
     """Prints what a cfg's reader should know about the file."""
-    for note in bundle.cfg.notes:
+    for note in cfg.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
 
 

@@ -19,6 +19,7 @@ from yolo_slim.cli.options import (
     WeightsFile,
     console,
     progress,
+    tell_notes,
     write_json,
 )
 from yolo_slim.files import whole_file
@@ -53,6 +54,7 @@ def profile(
         cfgs = {name: opener().cfg for name, opener in openers.items()}
         with progress(f"latency in {runtime}") as advance:
             latencies = measure_latency(openers, progress=advance)
+    tell_notes(cfgs[model])
     if markdown is None:
         console.print(section_table(cfgs[model]))
     else:

@@ -80,7 +80,7 @@ def train(
     val_data = dataset(data, None, None, "val") if data is not None else None
     source = ModelSource(model, weights, size_px=size)
     bundle = load_model(source, untrained=True, classes=len(train_data.class_names))
-    tell_notes(bundle)
+    tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
     require_trainable(bundle.cfg)
     require_classes(bundle.cfg.n_classes, train_data, model)

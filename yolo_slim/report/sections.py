@@ -26,9 +26,10 @@ def rows(cfg: Cfg) -> list[tuple[str, ...]]:
     reads and writes, in float32."""
     costs = measure(cfg)
     whole = totals(cfg)
-    last = ("", "total", "", "", "", human(whole.parameters), human(whole.macs),
-            human(sum(cost.map_bytes for cost in costs), "B"), human(whole.traffic_bytes, "B"))  # fmt: skip
-    return [*map(_row, costs), last]
+    maps = sum(cost.map_bytes for cost in costs)
+    sums = (human(whole.parameters), human(whole.macs), human(maps, "B"),
+            human(whole.traffic_bytes, "B"))  # fmt: skip
+    return [*map(_row, costs), ("", "total", "", "", "", *sums)]
 
 
 def section_table(cfg: Cfg) -> Table:
