@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import Batchnorm, Cfg, Connected, Conv, Net, Section, tensor_shapes
 from yolo_slim.darknet_weights import read_darknet_backbone
 from yolo_slim.errors import InputError, RunError, WeightsError
@@ -64,14 +64,17 @@ class Imported:
 def import_backbone(bundle: Bundle, source: str) -> Imported:
     """The bundle with its first sections' numbers from elsewhere.
 
-    source: a Darknet file like darknet53.conv.74; a .pth, .pt or .safetensors file of torchvision
-    or timm; or 'torchvision' or 'timm', which download it. Such a network's mean, std and BatchNorm
-    epsilon go into [net].
+    source: a Darknet file like darknet53.conv.74; a bundle folder, of which the sections at the
+    front that are the same count; a .pth, .pt or .safetensors file of torchvision or timm; or
+    'torchvision' or 'timm', which download it. Such a network's mean, std and BatchNorm epsilon go
+    into [net].
 
     Raises WeightsError where the numbers do not fit, RunError where a download fails.
     """
     path = Path(source)
-    if source in LIBRARIES:
+    if path.is_dir():
+        imported = _import_bundle(bundle, load_bundle(path), source)
+    elif source in LIBRARIES:
         imported = import_state_dict(bundle, _download(bundle.cfg, source), source)
     elif path.suffix in (".pth", ".pt", ".safetensors"):
         state = _read_state_dict(path)
@@ -117,6 +120,23 @@ def import_state_dict(bundle: Bundle, state: Mapping[str, Tensor], source: str) 
     net = _normalised(cfg.net, published)
     filled = replace(bundle, cfg=replace(cfg, net=net), weights={**bundle.weights, **weights})
     return Imported(filled, n_sections, left_over)
+
+
+def _import_bundle(bundle: Bundle, other: Bundle, source: str) -> Imported:
+    """What both begin with, section for section."""
+    n_sections = 0
+    for ours, theirs in zip(bundle.cfg, other.cfg, strict=False):
+        if ours != theirs:
+            break
+        n_sections += 1
+    taken = {k: v for k, v in other.weights.items() if int(k.split(".")[0]) < n_sections}
+    if not taken:
+        raise WeightsError(
+            f"{source}: {other.cfg.where(0)} is not what {bundle.cfg.source} begins with"
+        )
+    net = _normalised(bundle.cfg.net, other.cfg.net)
+    filled = replace(bundle, cfg=replace(bundle.cfg, net=net), weights={**bundle.weights, **taken})
+    return Imported(filled, n_sections, tuple(other.weights.keys() - taken.keys()))
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 import torch
 from detectors import READ_STEMS
 
-from yolo_slim.cfg import Connected, Local, read_cfg, resize
+from yolo_slim.cfg import Connected, Conv, Local, read_cfg, resize
 from yolo_slim.darknet_weights import read_darknet_weights
 from yolo_slim.pipeline.darknet_pair import write_darknet_pair
 from yolo_slim.prune.cut import take
@@ -46,19 +46,23 @@ def with_opencv_epsilon(cfg):
     return replace(cfg, net=replace(cfg.net, bn_eps=1e-6))
 
 
-def head_input(cfg, index):
-    """OpenCV's name of the map that a head reads: an activation is a layer of its own there."""
-    activation = cfg[index - 1].activation
-    return f"conv_{index - 1}" if activation == "linear" else f"{activation}_{index}"
+def with_logits(cfg):
+    """Heads without their sigmoid: random logits of 100 say more of a map than 0 and 1."""
+    sections = tuple(
+        replace(s, activation="linear") if i in cfg.head_convs and isinstance(s, Conv) else s
+        for i, s in enumerate(cfg)
+    )
+    return replace(cfg, sections=sections)
 
 
 def assert_parity(cfg, weights, cfg_path, weights_path):
     image = torch.rand(1, 3, *cfg.input_hw, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours = network_of(cfg, weights)(image)
+        ours = network_of(with_logits(cfg), weights)(image)
     net = cv2.dnn.readNetFromDarknet(str(cfg_path), str(weights_path))
     net.setInput(image.numpy())
-    theirs = net.forward([head_input(cfg, i) for i in cfg.head_indices])
+    # An activation is a layer of its own there: conv_N is what comes before it.
+    theirs = net.forward([f"conv_{i - 1}" for i in cfg.head_indices])
     for a, b in zip(ours, theirs, strict=True):
         assert np.std(b) > 1e-3
         assert np.abs(a.numpy() - b).max() <= 1e-4 * max(1.0, np.abs(b).max())

@@ -34,8 +34,8 @@ BackboneSource = Annotated[
     str | None,
     typer.Option(
         "--backbone-weights",
-        help="The first sections' numbers: a file like darknet53.conv.74; a .pth or .safetensors "
-        "of torchvision or timm; or 'torchvision' or 'timm' to download it.",
+        help="The first sections' numbers: a file like darknet53.conv.74; a bundle folder; a .pth "
+        "or .safetensors of torchvision or timm; or 'torchvision' or 'timm' to download it.",
     ),
 ]
 NamesFile = Annotated[Path | None, typer.Option("--names", help="Class names, one a line.")]
@@ -43,7 +43,7 @@ Size = Annotated[
     int | None, typer.Option("--size", min=32, max=8192, help="Input size in px; else the cfg's.")
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="Data description (.yaml) or Darknet's .data file.")
+    Path | None, typer.Option("--data", help="Data description: .yaml, or Darknet's .data file.")
 ]
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of images, in place of --data.")

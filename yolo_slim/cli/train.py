@@ -27,6 +27,7 @@ from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.anchors import fitted_anchors
+from yolo_slim.pipeline.classifying import read_splits, train_classifier
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import network_scorer, require_classes
 from yolo_slim.runtime.session import default_workers
@@ -68,7 +69,10 @@ def train(
     workers: Annotated[int | None, typer.Option(min=0, max=64, help="Loader processes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
 ) -> None:
-    """Train a detector; with --sparsity its BatchNorm gammas learn which channels may go."""
+    """Train a detector; with --sparsity its BatchNorm gammas learn which channels may go.
+
+    A classifier is trained on a folder: --data DIR with DIR/train/CLASS/*.jpg, DIR/val/CLASS/*.jpg.
+    """
     checkpoint = out / "checkpoints" / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise InputError(
@@ -76,9 +80,20 @@ def train(
         )
     if resume and not checkpoint.exists():
         raise InputError(f"{out} holds no checkpoint to resume from; leave out --resume")
+    settings = TrainSettings(
+        epochs, batch_size, lr, sparsity=sparsity, distill=distill, accumulate=accumulate,
+        precision=precision, seed=seed, workers=default_workers() if workers is None else workers,
+    )  # fmt: skip
+    source = ModelSource(model, weights, size_px=size)
+    if data is not None and data.is_dir():
+        if teacher is not None:
+            raise InputError(
+                "--teacher is for detectors: a classifier learns from its labels alone"
+            )
+        _train_classifier(source, backbone_weights, data, settings, flip, out, resume)
+        return
     train_data = dataset(data, images, annotations, "train")
     val_data = dataset(data, None, None, "val") if data is not None else None
-    source = ModelSource(model, weights, size_px=size)
     bundle = load_model(source, untrained=True, classes=len(train_data.class_names))
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
@@ -91,12 +106,6 @@ def train(
         console.print("[yellow]note:[/] COCO's anchors are kept; --anchors fit suits other data")
     bundle = replace(bundle, class_names=tuple(train_data.class_names))
     teacher_bundle = None if teacher is None else load_model(ModelSource(teacher, size_px=size))
-    if workers is None:
-        workers = default_workers()
-    settings = TrainSettings(
-        epochs, batch_size, lr, sparsity=sparsity, distill=distill, accumulate=accumulate,
-        precision=precision, seed=seed, workers=workers,
-    )  # fmt: skip
     training_set = TrainingSet(
         train_data, bundle.cfg.input_hw, bundle.cfg.resize_mode,
         Augmentation(mosaic_p=mosaic, flip_p=flip), channels=bundle.cfg.net.channels, seed=seed,
@@ -110,3 +119,29 @@ def train(
     )  # fmt: skip
     trained.save(out / "bundle")
     console.print(f"{out / 'bundle'}: trained {epochs} epochs", highlight=False)
+
+
+def _train_classifier(
+    source: ModelSource,
+    backbone_weights: str | None,
+    data: Path,
+    settings: TrainSettings,
+    flip: float,
+    out: Path,
+    resume: bool,
+) -> None:
+    training, validation = read_splits(data)
+    bundle = load_model(source, untrained=True, classes=len(training.class_names))
+    if bundle.cfg.heads:
+        raise InputError(
+            f"{data} is a folder of labelled pictures, to train a classifier on; the detector "
+            f"{source.model} needs a .yaml or .data description"
+        )
+    tell_notes(bundle.cfg)
+    bundle = with_backbone(bundle, backbone_weights)
+    augmentation = Augmentation(mosaic_p=0, flip_p=flip)
+    trained = train_classifier(
+        bundle, training, validation, settings, augmentation, out, resume, console
+    )
+    trained.save(out / "bundle")
+    console.print(f"{out / 'bundle'}: trained {settings.epochs} epochs", highlight=False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.errors import DataError, RunError
+from yolo_slim.train.classify import classification_loss
 from yolo_slim.train.loss import detection_loss
 from yolo_slim.train.schedule import lr_share
 from yolo_slim.train.settings import TrainSettings
@@ -21,7 +22,7 @@ from yolo_slim.weights import network_of
 
 
 class DetectorModule(pl.LightningModule):
-    """Trains a bundle's network.
+    """Trains a bundle's network: a detector, or a classifier where it has no heads.
 
     steps: (all optimizer steps, those of the warm-up).
     score: the network in evaluation mode -> numbers to log; called at each validation.
@@ -39,6 +40,7 @@ class DetectorModule(pl.LightningModule):
         network = network_of(bundle.cfg, bundle.weights)
         self.network = network.to(memory_format=torch.channels_last).train()
         self.cfg = bundle.cfg
+        self.criterion = detection_loss if bundle.cfg.heads else classification_loss
         self.settings, self.steps, self.teacher, self.score = settings, steps, teacher, score
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -48,7 +50,7 @@ class DetectorModule(pl.LightningModule):
         images = (images.float() / 255).contiguous(memory_format=torch.channels_last)
         raws = self.network(images)
         with torch.autocast(self.device.type, enabled=False):
-            terms = detection_loss(raws, targets, self.cfg)
+            terms = self.criterion(raws, targets, self.cfg)
         if self.teacher is not None and self.settings.distill:
             theirs = self.teacher(images)
             with torch.autocast(self.device.type, enabled=False):

@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+SHOWN = ("loss", "AP", "AP50", "top1")
+
 
 def progress_bar(console: Console) -> Progress:
     """What every long piece of work shows: text, bar, share, time gone and time left."""
@@ -53,7 +55,9 @@ class TrainingProgress(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         numbers = {k: float(v) for k, v in trainer.callback_metrics.items()}
         shown = [f"epoch {trainer.current_epoch + 1}/{self.epochs}"]
-        shown += [f"{key} {numbers[key]:.3f}" for key in ("loss", "AP", "AP50") if key in numbers]
+        shown += [
+            f"{key} {numbers[key]:.3f}" for key in ("loss", "AP", "AP50", "top1") if key in numbers
+        ]
         settings: Any = trainer.lightning_module.settings
         if settings.sparsity:
             shown.append(f"gamma<0.01 {numbers.get('gamma_below_0.01', 0):.0%}")

@@ -1,0 +1,99 @@
+"""A backbone of one's own: a classifier trained on pictures in folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg, infer_shapes
+from yolo_slim.data.augment import Augmentation
+from yolo_slim.data.folders import (
+    LabelledSet,
+    PictureFolders,
+    collate_labelled,
+    read_picture_folders,
+)
+from yolo_slim.errors import DataError, InputError
+from yolo_slim.train.classify import logits
+from yolo_slim.train.loop import train
+from yolo_slim.train.settings import TrainSettings
+
+BATCH = 32
+
+
+def read_splits(data: Path) -> tuple[PictureFolders, PictureFolders | None]:
+    """DATA/train and DATA/val, each with a folder a class; DATA itself where it has no 'train'.
+
+    Raises DataError where the two do not have the same classes.
+    """
+    if not (data / "train").is_dir():
+        return read_picture_folders(data), None
+    training, validation = (read_picture_folders(data / split) for split in ("train", "val"))
+    if training.class_names != validation.class_names:
+        unlike = sorted(set(training.class_names) ^ set(validation.class_names))
+        raise DataError(f"{data}: train and val do not have the same classes: {', '.join(unlike)}")
+    return training, validation
+
+
+def require_logits(cfg: Cfg, folders: PictureFolders) -> None:
+    """Raises InputError unless `cfg` gives one number for each class."""
+    shape, n_classes = infer_shapes(cfg)[-1], len(folders.class_names)
+    if shape.values != n_classes:
+        raise InputError(
+            f"{cfg.source} gives {shape} values, {folders.source} has {n_classes} classes: they "
+            "must be as many"
+        )
+
+
+def train_classifier(
+    bundle: Bundle,
+    training: PictureFolders,
+    validation: PictureFolders | None,
+    settings: TrainSettings,
+    augmentation: Augmentation,
+    out: Path,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Bundle:
+    """The trained classifier; it is scored by its share of right first answers, top1."""
+    cfg = bundle.cfg
+    require_logits(cfg, training)
+    bundle = replace(bundle, class_names=training.class_names)
+    pictures = LabelledSet(
+        training, cfg.input_hw, augmentation, channels=cfg.net.channels, seed=settings.seed
+    )
+    score = None if validation is None else top_scorer(cfg, validation)
+    return train(
+        bundle, pictures, collate_labelled, settings, out, score=score, resume=resume,
+        console=console,
+    )  # fmt: skip
+
+
+def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[str, float]]:
+    """A network -> the share of pictures whose class is its first answer, and among the first 5."""
+    pictures = LabelledSet(folders, cfg.input_hw, None, channels=cfg.net.channels)
+    loader = DataLoader(pictures, batch_size=BATCH, collate_fn=collate_labelled)
+
+    def scorer(network: nn.Module) -> dict[str, float]:
+        first = among_five = 0
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            for batch in loader:
+                if isinstance(batch, DataError):
+                    raise batch
+                images, class_ids = batch
+                answers = logits(network(images.to(device).float() / 255), cfg).cpu()
+                best = answers.topk(min(5, answers.shape[1])).indices
+                hits = best == class_ids[:, None]
+                first += int(hits[:, 0].sum())
+                among_five += int(hits.any(dim=1).sum())
+        return {"top1": first / len(pictures), "top5": among_five / len(pictures)}
+
+    return scorer

@@ -1,0 +1,26 @@
+"""The loss of an image classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from yolo_slim.cfg import Cfg, Cost, Dropout, Softmax
+
+LABEL_SMOOTHING = 0.1
+"""Szegedy et al., Rethinking the Inception Architecture, 2016."""
+
+
+def classification_loss(raws: Sequence[Tensor], class_ids: Tensor, cfg: Cfg) -> dict[str, Tensor]:
+    """Cross entropy of the network's one output [B, C, 1, 1] with class_ids int64 [B]."""
+    return {"class": F.cross_entropy(logits(raws, cfg), class_ids, label_smoothing=LABEL_SMOOTHING)}
+
+
+def logits(raws: Sequence[Tensor], cfg: Cfg) -> Tensor:
+    """[B, C] from the last section's output; the logarithm where that is a [softmax]."""
+    (output,) = raws
+    values = output.float().flatten(1)
+    last = [s for s in cfg if not isinstance(s, Cost | Dropout)][-1]
+    return values.clamp(min=1e-12).log() if isinstance(last, Softmax) else values
