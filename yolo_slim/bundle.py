@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from yolo_slim.cfg import Cfg, Connected, Conv, read_cfg, render
+from yolo_slim.cfg import Batchnorm, Cfg, Connected, Conv, read_cfg, render
 from yolo_slim.errors import BundleError, InputError
 from yolo_slim.files import whole_folder
 from yolo_slim.precision import Precision
@@ -58,8 +58,12 @@ class Bundle:
 
     @property
     def is_folded(self) -> bool:
-        """Whether no section has a BatchNorm of its own left: there is no gamma to judge by."""
-        return not any(isinstance(s, Conv | Connected) and s.batch_normalize for s in self.cfg)
+        """Whether BatchNorms have been folded into kernels: there is no gamma left to judge by."""
+        normed = any(
+            isinstance(s, Batchnorm) or (isinstance(s, Conv | Connected) and s.batch_normalize)
+            for s in self.cfg
+        )
+        return not normed or any(event.verb == "fold" for event in self.history)
 
     def require_batchnorm(self, verb: str) -> None:
         """Raises InputError where there is no gamma left to work on."""
