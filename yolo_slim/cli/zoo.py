@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from rich.table import Table
 
-from yolo_slim.cfg import totals
+from yolo_slim.cfg import Cfg, totals
 from yolo_slim.cli.options import JsonFile, Size, console, write_json
+from yolo_slim.errors import CfgError, InputError
 from yolo_slim.report.table import human
-from yolo_slim.zoo import build, names
+from yolo_slim.zoo import build, classifiers, detectors
 
 
-def zoo(size: Size = 416, json: JsonFile = None) -> None:
-    """List the networks that are known by name, with parameters and MACs."""
-    rows = {name: totals(build(name, size_px=size)) for name in names()}
-    table = Table("name", "parameters", f"MACs at {size} px", title="80 classes")
-    for name, total in rows.items():
-        table.add_row(name, human(total.parameters), human(total.macs))
-    console.print(table)
-    write_json(json, {n: {"parameters": t.parameters, "macs": t.macs} for n, t in rows.items()})
+def zoo(
+    size: Size = None,
+    match: Annotated[str, typer.Option(help="Only names that contain this.")] = "",
+    json: JsonFile = None,
+) -> None:
+    """List the networks that are known by name, with parameters and MACs at their native size."""
+    found = {}
+    for kind, names in (("detectors, 80 classes", detectors()), ("classifiers", classifiers())):
+        table = Table("name", title=kind)
+        for title in ("px", "parameters", "MACs"):
+            table.add_column(title, justify="right")
+        for name in names:
+            if match in name and (cfg := _built(name, size)) is not None:
+                total = totals(cfg)
+                row = (str(cfg.net.width), human(total.parameters), human(total.macs))
+                table.add_row(name, *row)
+                found[name] = {
+                    "parameters": total.parameters, "macs": total.macs, "size_px": cfg.net.width,
+                }  # fmt: skip
+        if table.row_count:
+            console.print(table)
+    if not found:
+        raise InputError(f"no network of the zoo has {match!r} in its name")
+    write_json(json, found)
+
+
+def _built(name: str, size: int | None) -> Cfg | None:
+    """None for a network that cannot be built at that size."""
+    try:
+        return build(name, size_px=size)
+    except CfgError:
+        return None
