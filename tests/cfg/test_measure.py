@@ -151,3 +151,49 @@ def test_memory_traffic_is_shufflenet_v2_s_formula():
     )
     costs = measure(added)
     assert [c.traffic_bytes for c in costs[1:]] == [4 * 3 * 35 * 3, 0, 0]
+
+
+# --- the textbook's sums --------------------------------------------------------------------------
+
+
+def _macs(*sections: str, width: int = 112, channels: int = 64) -> int:
+    net = f"[net]\nwidth={width}\nheight={width}\nchannels={channels}\n"
+    return totals(parse(net + "".join(f"[convolutional]\n{s}\n" for s in sections))).macs
+
+
+def test_a_depthwise_separable_convolution_costs_a_share_of_one_nth_and_one_ninth():
+    """D_F = 112, M = 64, N = 128, D_K = 3 (Howard et al., MobileNets, 2017)."""
+    standard = _macs("filters=128\nsize=3\npad=1")
+    separable = _macs("filters=64\nsize=3\npad=1\ngroups=64", "filters=128\nsize=1")
+    assert (standard, separable) == (924_844_032, 109_985_792)
+    assert separable / standard == pytest.approx(1 / 128 + 1 / 3**2)
+
+
+@pytest.mark.parametrize("groups", [2, 4, 8])
+def test_a_group_convolution_costs_one_gth(groups):
+    whole = _macs("filters=128\nsize=3\npad=1")
+    assert _macs(f"filters=128\nsize=3\npad=1\ngroups={groups}") * groups == whole
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_a_ghost_module_is_about_s_times_cheaper_and_smaller(ratio):
+    """n / s filters by the convolution, (s - 1) n / s by cheap 3x3 ones (Han et al., 2020)."""
+    n, c, k, d = 240, 96, 3, 3
+    standard = _macs(f"filters={n}\nsize={k}\npad=1", channels=c, width=28)
+    primary = n // ratio
+    ghosts = "".join(
+        f"[route]\nlayers=0\n[convolutional]\nfilters={primary}\nsize={d}\npad=1\ngroups={primary}\n"
+        for _ in range(ratio - 1)
+    )
+    text = (
+        f"[net]\nwidth=28\nheight=28\nchannels={c}\n[convolutional]\nfilters={primary}\nsize={k}\n"
+        f"pad=1\n{ghosts}[route]\nlayers={','.join(str(2 * i) for i in range(ratio))}\n"
+    )
+    ghost = parse(text)
+    assert infer_shapes(ghost)[-1].channels == n
+    speed_up = standard / totals(ghost).macs
+    # r_s = n c k^2 / (n/s c k^2 + (s - 1) n/s d^2) = s c k^2 / (c k^2 + (s - 1) d^2)
+    assert speed_up == pytest.approx(ratio * c * k**2 / (c * k**2 + (ratio - 1) * d**2))
+    assert speed_up == pytest.approx(ratio, rel=0.04)
+    whole = parse(text.split("[route]")[0].replace(f"filters={primary}", f"filters={n}"))
+    assert totals(whole).parameters / totals(ghost).parameters == pytest.approx(ratio, rel=0.05)

@@ -30,9 +30,7 @@ def zoo(
                 total = totals(cfg)
                 row = (str(cfg.net.width), human(total.parameters), human(total.macs))
                 table.add_row(name, *row)
-                found[name] = {
-                    "parameters": total.parameters, "macs": total.macs, "size_px": cfg.net.width,
-                }  # fmt: skip
+                found[name] = {"parameters": total.parameters, "macs": total.macs}
         if table.row_count:
             console.print(table)
     if not found:
