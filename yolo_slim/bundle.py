@@ -83,10 +83,7 @@ class Bundle:
 
         Raises BundleError where `path` holds something that is not a bundle.
         """
-        if path.exists() and not is_replaceable(path):
-            raise BundleError(
-                f"{path} exists and is no bundle: nothing was written; choose another --out"
-            )
+        require_replaceable(path)
         with whole_folder(path) as folder:
             (folder / CFG).write_text(render(self.cfg))
             save_file({k: v.contiguous() for k, v in self.weights.items()}, folder / WEIGHTS)
@@ -129,11 +126,14 @@ def is_bundle(path: Path) -> bool:
     return (path / CFG).is_file() and (path / WEIGHTS).is_file()
 
 
-def is_replaceable(path: Path) -> bool:
-    """Whether nothing would be lost: an empty folder, or a folder with a bundle's files alone."""
-    if not path.is_dir():
-        return False
-    return {p.name for p in path.iterdir()} <= {CFG, WEIGHTS, PRECISION, NAMES, HISTORY}
+def require_replaceable(path: Path) -> None:
+    """Raises BundleError where something would be lost: where there is neither nothing, nor an
+    empty folder, nor a folder with a bundle's files alone."""
+    files = {CFG, WEIGHTS, PRECISION, NAMES, HISTORY}
+    if path.exists() and not (path.is_dir() and {p.name for p in path.iterdir()} <= files):
+        raise BundleError(
+            f"{path} exists and is no bundle: nothing was written; choose another --out"
+        )
 
 
 def _read_history(path: Path) -> tuple[Event, ...]:

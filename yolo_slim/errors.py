@@ -7,7 +7,8 @@
     │   ├── BundleError       a bundle directory is incomplete or contradicts itself
     │   ├── DataError         a data set, an image or a video cannot be read
     │   └── RecipeError       a compress recipe asks for something that does not exist
-    └── RunError              the input was fine, the work failed: exit status 1
+    ├── RunError              the input was fine, the work failed: exit status 1
+    └── Interrupted           a person pressed Ctrl-C: exit status 130
 
 A message says where, what was found, what was expected, and what to do, in one or two lines.
 """
@@ -47,3 +48,9 @@ class RecipeError(InputError):
 
 class RunError(YoloSlimError):
     """The input was fine, the work failed."""
+
+
+class Interrupted(YoloSlimError):
+    """A person pressed Ctrl-C; the message says what there is, or how to go on."""
+
+    exit_status = 130  # what a shell gives a program that SIGINT has ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     >>> with whole_file(Path("table.csv")) as temporary:       # doctest: +SKIP
     ...     temporary.write_text("a,b")
     """
+    require_writable(path)
     made = _make_folder(path.parent)
     # The suffix is kept last: some writers choose a format by it.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
@@ -26,7 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        _make_readable(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -36,11 +38,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder; it becomes `path`, replacing an older one, if all goes well."""
+    require_writable(path)
     made = _make_folder(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        for made_inside in (temporary, *temporary.rglob("*")):
+            _make_readable(made_inside)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
             path.rename(old / path.name)
@@ -51,6 +55,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         _remove_empty(made)
+
+
+def require_writable(path: Path) -> None:
+    """Raises OSError, naming `path`, where no file or folder can be made of that name.
+
+    Asked before long work, and before a temporary name is made that no one has typed.
+    """
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    fault = 0
+    if not nearest.is_dir():
+        fault = errno.ENOTDIR
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        fault = errno.EACCES
+    if fault:
+        raise OSError(fault, os.strerror(fault), str(path))
+
+
+def _make_readable(path: Path) -> None:
+    """The mode that the umask gives, whatever the writer has chosen: some make files private."""
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
 
 
 def _make_folder(folder: Path) -> list[Path]:

@@ -41,6 +41,13 @@ class ModelSource:
         return Path(self.model)
 
     @property
+    def files(self) -> list[Path]:
+        """What is read of it: no command may write over these."""
+        folder = _bundle_folder(self.path)
+        model = sorted(folder.iterdir()) if folder.is_dir() else [self.path]
+        return [*model, *(path for path in (self.weights, self.names) if path is not None)]
+
+    @property
     def is_onnx(self) -> bool:
         return self.path.suffix == ".onnx"
 
@@ -53,6 +60,8 @@ def load_model(source: ModelSource, untrained: bool = False, classes: int | None
     """
     bundle = _load(source, untrained, classes)
     if source.names is not None:
+        if not source.names.is_file():
+            raise InputError(f"{source.names}: no such file; expected class names, one a line")
         class_names = read_names(source.names)
         if not class_names:
             raise InputError(f"{source.names}: no class names found, expected one a line")
@@ -124,8 +133,7 @@ def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
     if path.is_dir():
         if source.weights is not None:
             raise InputError(f"{path} is a folder with weights of its own: leave out --weights")
-        inner = path / BUNDLE_IN_RUN
-        return load_bundle(inner if not is_bundle(path) and is_bundle(inner) else path)
+        return load_bundle(_bundle_folder(path))
     if path.suffix == ".cfg":
         cfg = read_cfg(path)
         return _with_weights(cfg, source, untrained)
@@ -137,6 +145,11 @@ def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
         f"{source.model!r} is no bundle folder, .cfg or .onnx file that exists, and no name of the "
         f"zoo{near_names(source.model)} `yolo-slim zoo` lists them"
     )
+
+
+def _bundle_folder(path: Path) -> Path:
+    inner = path / BUNDLE_IN_RUN
+    return inner if not is_bundle(path) and is_bundle(inner) else path
 
 
 def _with_weights(cfg: Cfg, source: ModelSource, untrained: bool) -> Bundle:
