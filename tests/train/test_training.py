@@ -1,14 +1,18 @@
+import csv
+from io import StringIO
+
 import pytest
 import torch
+from rich.console import Console
 from torch.utils.data import Dataset
 
 from yolo_slim.data.loader import collate
 from yolo_slim.errors import InputError
-from yolo_slim.train.loop import train
+from yolo_slim.train.loop import _announce_travel, train
 from yolo_slim.train.loss import detection_loss
 from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import shrink, zero_like
+from yolo_slim.train.sparsity import gamma_lr, shrink, zero_like
 from yolo_slim.train.targets import assign
 from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
@@ -120,3 +124,37 @@ def test_bf16_trains_as_float32_does(random_bundle, tmp_path):
     start = torch.cat([v.flatten() for v in bundle.weights.values()])
     moved = (ends["float32"] - start).norm()
     assert 0 < (ends["bf16"] - ends["float32"]).norm() < 0.5 * moved
+
+
+def test_the_last_epoch_is_scored_and_an_old_score_tells_its_epoch(random_bundle, tmp_path):
+    """Five epochs, scored twice: counted from the end, every second one."""
+    bundle = random_bundle(build("yolov3-nano", 2, 32), dtype=torch.float32)
+    settings = TrainSettings(epochs=5, batch_size=2, precision="float32", validations=2)
+    console = Console(file=StringIO(), width=200)
+    scores = iter((0.1, 0.2, 0.3, 0.4))
+    train(
+        bundle, Squares(), collate, settings, tmp_path, score=lambda _: {"AP": next(scores)},
+        console=console,
+    )  # fmt: skip
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["AP"]]
+    scored = {int(row["epoch"]) + 1: round(float(row["AP"]), 4) for row in rows}
+    assert scored == {1: 0.1, 3: 0.2, 5: 0.3}
+    lines = [line for line in console.file.getvalue().splitlines() if "loss" in line]
+    assert [line.split("AP ")[1].split("  ")[0] for line in lines] == [
+        "0.100", "0.100 (of epoch 1)", "0.200", "0.200 (of epoch 3)", "0.300",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_steps", "stronger_helps"), [(10, False), (60, True)])
+def test_too_little_travel_is_told_with_advice_that_can_be_followed(n_steps, stronger_helps):
+    console = Console(file=StringIO(), width=400)
+    settings = TrainSettings(epochs=1, lr=1e-3, sparsity=0.1)
+    _announce_travel(settings, n_steps, 3, console)
+    told = console.file.getvalue()
+    travel = 0.1 * lr_sum(gamma_lr(settings), n_steps, 3)
+    assert 1 <= int(told.split("Use about ")[1].split()[0]) * travel < 1 + travel
+    assert ("or sparsity" in told) == stronger_helps
+    if stronger_helps:
+        assert float(told.split("or sparsity ")[1]) == pytest.approx(0.1 / travel, rel=0.1)
+        assert float(told.split("or sparsity ")[1]) < 1

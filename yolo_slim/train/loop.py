@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sized
 from pathlib import Path
@@ -19,12 +20,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
-from yolo_slim.errors import RunError
-from yolo_slim.train.module import Average, DetectorModule
+from yolo_slim.console import plain_console, warn
+from yolo_slim.errors import InputError
+from yolo_slim.train.module import INPUT_HW, Average, DetectorModule
 from yolo_slim.train.progress import TrainingProgress
 from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import ENOUGH_TRAVEL, gamma_lr
+from yolo_slim.train.sparsity import ENOUGH_TRAVEL, UNDEFENDED, gamma_lr
 from yolo_slim.train.teacher import Teacher
 from yolo_slim.weights import weights_of
 
@@ -76,9 +78,10 @@ def train(
     data: items for `collate`, with set_epoch(epoch). score: see DetectorModule. `out` receives
     checkpoints/last.ckpt after every epoch, metrics.csv and TensorBoard's events.
 
-    Raises InputError for a bundle without BatchNorm, RunError where the loss is not a number.
+    Raises InputError for a bundle without BatchNorm and for a checkpoint that is of another
+    training, RunError where the loss is not a number, KeyboardInterrupt where it was stopped.
     """
-    console = console or Console()
+    console = console or plain_console()
     bundle.require_batchnorm("train")
     _quiet()
     checkpoint = out / "checkpoints" / CHECKPOINT
@@ -104,9 +107,9 @@ def train(
         None if teacher is None else Teacher(teacher, bundle.cfg),
         score,
     )
-    every = max(1, round(settings.epochs / settings.validations)) if settings.validations else 0
     start = checkpoint if resume and checkpoint.is_file() else None
     if start is not None:
+        require_resumable(start, module)
         _keep_earlier_log(out)
     trainer = pl.Trainer(
         max_epochs=settings.epochs,
@@ -130,18 +133,18 @@ def train(
             CSVLogger(out, name="", version=""),
             TensorBoardLogger(out, name="tensorboard", version=""),
         ],
-        check_val_every_n_epoch=every or 1,
-        limit_val_batches=1 if every and score is not None else 0,
+        limit_val_batches=1 if settings.validations and score is not None else 0,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
     )
-    trainer.fit(module, loader, _ONCE, ckpt_path=start, weights_only=True)
-    if trainer.interrupted:
-        raise RunError(
-            f"interrupted in epoch {trainer.current_epoch + 1}; --resume goes on from it"
-        )
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, loader, _ONCE, ckpt_path=start, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C; it turns a second one off, too
+        signal.signal(signal.SIGINT, ctrl_c or signal.default_int_handler)
+        raise KeyboardInterrupt from None
     weights = {k.removeprefix("network."): v for k, v in weights_of(module).items()}
     return bundle.then("train", _event(settings, teacher), weights=weights)
 
@@ -161,17 +164,72 @@ def _announce_travel(
     travel = settings.sparsity * lr_sum(gamma_lr(settings), n_steps, n_warmup)
     console.print(
         f"sparsity {settings.sparsity:g}: a gamma that the loss does not defend travels "
-        f"{travel:.2f} towards 0 in {n_steps} steps",
-        highlight=False,
+        f"{travel:.2f} towards 0 in {n_steps} steps"
     )
     if travel < ENOUGH_TRAVEL:
-        console.print(
-            f"[yellow]warning:[/] gammas start near 1, and {travel:.2f} is below {ENOUGH_TRAVEL}: "
-            f"few will arrive. Use more epochs, or --sparsity {settings.sparsity / travel:.2g}",
-            highlight=False,
+        epochs = math.ceil(settings.epochs / travel)
+        stronger = float(f"{settings.sparsity / travel:.2g}")
+        way_out = f"about {epochs} epochs" + (
+            f", or sparsity {stronger:g}" if stronger < UNDEFENDED else ""
         )
-    if settings.sparsity >= 1:
-        console.print("[yellow]warning:[/] with sparsity 1 or more no gamma can be defended")
+        warn(
+            console,
+            f"gammas start near 1, and {travel:.2f} is below {ENOUGH_TRAVEL}: few will arrive. "
+            f"Use {way_out}",
+        )
+    if settings.sparsity >= UNDEFENDED:
+        warn(console, f"with sparsity {UNDEFENDED} or more no gamma can be defended")
+
+
+def require_resumable(checkpoint: Path, module: DetectorModule) -> None:
+    """Raises InputError, naming the checkpoint, where a training of `module` cannot go on from it.
+
+    Nothing in the file is executed: it is read as numbers and plain containers alone.
+    """
+    start_anew = "choose another --out to start anew"
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = {key: value.shape for key, value in saved["state_dict"].items()}
+        groups = saved["optimizer_states"][0]["param_groups"]
+        n_in_groups = [len(group["params"]) for group in groups]
+        lr, done = groups[0]["initial_lr"], int(saved["epoch"]) + 1
+        input_hw = tuple(saved.get(INPUT_HW, module.cfg.input_hw))
+    except Exception as error:  # a damaged pickle can raise anything
+        fault = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"{checkpoint} is damaged or no checkpoint of a training ({fault[0][:80]}): "
+            f"delete it to train from the start, or {start_anew}"
+        ) from None
+    settings = module.settings
+    mine = {key: value.shape for key, value in module.state_dict().items()}
+    if shapes != mine:
+        differ = {key for key in shapes.keys() | mine.keys() if shapes.get(key) != mine.get(key)}
+        raise InputError(
+            f"{checkpoint} is of another model ({len(differ)} tensors differ, such as "
+            f"{min(differ)}): name the model that it was begun with, or {start_anew}"
+        )
+    if input_hw != module.cfg.input_hw:
+        told = [f"{width}x{height}" for height, width in (input_hw, module.cfg.input_hw)]
+        raise InputError(
+            f"{checkpoint} was begun at {told[0]} px, not {told[1]}: give the same --size, or "
+            f"{start_anew}"
+        )
+    if n_in_groups != [len(group["params"]) for group in module.parameter_groups()]:
+        was, now = ("without", "with") if settings.sparsity else ("with", "without")
+        raise InputError(
+            f"{checkpoint} was begun {was} sparsity, and now it is {now}: give the same "
+            f"--sparsity, or {start_anew}"
+        )
+    if lr != settings.lr:
+        raise InputError(
+            f"{checkpoint} was begun with --lr {lr:g}, not {settings.lr:g}: give the same, or "
+            f"{start_anew}"
+        )
+    if done > settings.epochs:
+        raise InputError(
+            f"{checkpoint} has done {done} epochs, more than --epochs {settings.epochs}: ask for "
+            f"{done} or more, or {start_anew}"
+        )
 
 
 def _keep_earlier_log(out: Path) -> None:

@@ -20,12 +20,17 @@ from yolo_slim.train.sparsity import GAMMA_EPS, gamma_lr, shrink, sparse_gammas,
 from yolo_slim.train.teacher import Teacher, logit_loss
 from yolo_slim.weights import network_of
 
+INPUT_HW = "yolo_slim_input_hw"
+"""What a checkpoint says beyond Lightning's: tensors have one shape at every input size."""
+
 
 class DetectorModule(pl.LightningModule):
     """Trains a bundle's network: a detector, or a classifier where it has no heads.
 
     steps: (all optimizer steps, those of the warm-up).
-    score: the network in evaluation mode -> numbers to log; called at each validation.
+    score: the network in evaluation mode -> numbers to log; called `settings.validations` times,
+    the last time after the last epoch.
+    scored: the latest of these numbers, and the epoch (from 1) after which they were measured.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class DetectorModule(pl.LightningModule):
         self.cfg = bundle.cfg
         self.criterion = detection_loss if bundle.cfg.heads else classification_loss
         self.settings, self.steps, self.teacher, self.score = settings, steps, teacher, score
+        self.scored: tuple[int, dict[str, float]] | None = None
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         if isinstance(batch, DataError):
@@ -67,29 +73,37 @@ class DetectorModule(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """One call stands for the whole validation set; `score` reads the images itself."""
-        if self.score is not None and not self.trainer.sanity_checking:
-            self.log_dict(self.score(self.network), batch_size=1)
+        # Counted from the end, so that the last epoch is always scored.
+        every = max(1, round(self.settings.epochs / max(1, self.settings.validations)))
+        epoch = self.current_epoch + 1
+        if self.score is not None and (self.settings.epochs - epoch) % every == 0:
+            numbers = self.score(self.network)
+            self.scored = epoch, numbers
+            self.log_dict(numbers, batch_size=1)
 
-    def configure_optimizers(self) -> Any:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[INPUT_HW] = list(self.cfg.input_hw)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Kernels, other parameters, and the gammas that sparsity judges, as AdamW takes them."""
         # Kernels decay; gamma, beta and biases do not: sparsity alone speaks to gamma.
         gammas = sparse_gammas(self.network) if self.settings.sparsity else []
         judged = {id(gamma) for gamma in gammas}
         decaying = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1 and id(p) not in judged]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decaying, "weight_decay": self.settings.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-                {
-                    "params": gammas,
-                    "weight_decay": 0.0,
-                    "lr": gamma_lr(self.settings),
-                    "eps": GAMMA_EPS,
-                },
-            ],
-            lr=self.settings.lr,
-            fused=True,
-        )
+        return [
+            {"params": decaying, "weight_decay": self.settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+            {
+                "params": gammas,
+                "weight_decay": 0.0,
+                "lr": gamma_lr(self.settings),
+                "eps": GAMMA_EPS,
+            },
+        ]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: lr_share(step, *self.steps)
         )

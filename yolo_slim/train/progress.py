@@ -10,13 +10,10 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-SHOWN = ("loss", "AP", "AP50", "top1")
-
-
 def progress_bar(console: Console) -> Progress:
     """What every long piece of work shows: text, bar, share, time gone and time left."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
@@ -55,18 +52,21 @@ class TrainingProgress(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         numbers = {k: float(v) for k, v in trainer.callback_metrics.items()}
         shown = [f"epoch {trainer.current_epoch + 1}/{self.epochs}"]
-        shown += [
-            f"{key} {numbers[key]:.3f}" for key in ("loss", "AP", "AP50", "top1") if key in numbers
-        ]
-        settings: Any = trainer.lightning_module.settings
-        if settings.sparsity:
+        shown += [f"loss {numbers['loss']:.3f}"] if "loss" in numbers else []
+        module: Any = trainer.lightning_module
+        if module.scored is not None:
+            epoch, scores = module.scored
+            shown += [f"{key} {value:.3f}" for key, value in scores.items()]
+            if epoch != trainer.current_epoch + 1:
+                shown[-1] += f" (of epoch {epoch})"
+        if module.settings.sparsity:
             shown.append(f"gamma<0.01 {numbers.get('gamma_below_0.01', 0):.0%}")
         text = f"{self.label} " + "  ".join(shown)
         self.bar.update(self.task, description=text)
         if not self.console.is_terminal:
             remaining = self.bar.tasks[0].time_remaining
             left = "" if remaining is None else f"  {remaining:.0f} s left"
-            self.console.print(text + left, highlight=False)
+            self.console.print(text + left)
 
     def on_train_end(self, *_: Any) -> None:
         self.bar.stop()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from yolo_slim.errors import InputError
+
+MAX_SEED = 2**32 - 1
+"""NumPy's generators, which some libraries seed, take no more."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class TrainSettings:
             "epochs": self.epochs >= 1,
             "batch-size": self.batch_size >= 1,
             "lr": 0 < self.lr < 10,
+            "weight-decay": 0 <= self.weight_decay < math.inf,
+            "warmup-epochs": 0 <= self.warmup_epochs < math.inf,
+            "distill": 0 <= self.distill < math.inf,
+            "seed": 0 <= self.seed <= MAX_SEED,
             "sparsity": 0 <= self.sparsity < 1000,
             "accumulate": self.accumulate >= 1,
             "ema-decay": 0 <= self.ema_decay < 1,

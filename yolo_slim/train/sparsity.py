@@ -14,6 +14,8 @@ from yolo_slim.train.settings import TrainSettings
 ENOUGH_TRAVEL = 0.5
 """A gamma starts near 1: pulled by less than this, few reach 0."""
 
+UNDEFENDED = 1
+"""From this sparsity on, the pull on a gamma is stronger than what a loss can hold against it."""
 
 GAMMA_LR_FACTOR = 50
 """In sparse training gammas learn this much faster than kernels, to decide within few epochs."""
