@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from yolo_slim.report.model import ClassRow, Report, StepRow
 from yolo_slim.report.page import render, write_report
+from yolo_slim.report.plots import tradeoff
 
 RNG = np.random.default_rng(0)
 FULL = Report(
@@ -196,3 +198,11 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_report(path, replace(FULL, notes=[None]))
     assert path.read_text(encoding="utf-8") == render(FULL)
     assert [child.name for child in path.parent.iterdir()] == ["report.html"]
+
+
+def test_names_of_neighbours_on_the_way_do_not_lie_on_each_other() -> None:
+    figure = tradeoff(FULL.steps)
+    assert figure is not None
+    sides = figure["data"][0]["textposition"]
+    assert len(sides) == len(FULL.steps)
+    assert all(a != b for a, b in pairwise(sides))

@@ -118,7 +118,8 @@ def tradeoff(steps: Sequence[StepRow]) -> Figure | None:
             "x": [(step.file_bytes or 0) / 1e6 for step in both],
             "y": [100 * (step.AP or 0) for step in both],
             "text": [html.escape(step.name, quote=False) for step in both],
-            "textposition": "top center",
+            # Neighbours in order are often near each other: their names go to different sides.
+            "textposition": [f"{('top', 'bottom')[k % 2]} center" for k in range(len(both))],
             "line": {"color": _COLOURS[0], "width": 1, "dash": "dot"},
             "marker": {"color": _COLOURS[1], "size": 10},
             "hovertemplate": "%{text}: %{x:.3g} MB, AP %{y:.2f} %<extra></extra>",

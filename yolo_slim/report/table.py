@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from yolo_slim.report.model import StepRow
 
@@ -130,7 +130,7 @@ def step_table(steps: Sequence[StepRow]) -> Table:
     for position in shown:
         table.add_column(QUANTITIES[position].title, justify="right")
     for step, row in zip(steps, cells(steps), strict=True):
-        table.add_row(escape(step.name), *(_one_line(row[i]) for i in shown))
+        table.add_row(Text(step.name), *(_one_line(row[i]) for i in shown))
     return table
 
 
