@@ -22,7 +22,7 @@ from yolo_slim.data.digits import make_digits
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
-from yolo_slim.files import whole_file
+from yolo_slim.files import require_writable, whole_file
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.pruning import make_plan, prune_bundle
@@ -40,10 +40,20 @@ from yolo_slim.pipeline.recipe import (
 from yolo_slim.pipeline.scoring import (
     input_batches,
     network_scorer,
+    require_boxes,
     require_classes,
     score,
 )
-from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish, read_text
+from yolo_slim.pipeline.step_folder import (
+    DATA,
+    ONNX,
+    RECIPE,
+    Done,
+    begin,
+    finish,
+    is_run,
+    read_text,
+)
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
@@ -79,8 +89,11 @@ def compress(recipe_path: Path, out: Path, console: Console, threads: int | None
     Raises RecipeError, DataError or another InputError before anything is computed.
     """
     recipe = read_recipe(recipe_path)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; --out names a folder")
+    if not is_run(out):
+        raise InputError(
+            f"{out} exists and is no run of compress: nothing was written; choose another --out"
+        )
+    require_writable(out / RECIPE)
     return _Runner(recipe, recipe_path.read_text(), out, console, threads).run()
 
 
@@ -97,8 +110,9 @@ class _Runner:
 
     def run(self) -> Compression:
         self._require_trained_before_use()
+        self._require_reachable()
         self.out.mkdir(parents=True, exist_ok=True)
-        with whole_file(self.out / "recipe.toml") as temporary:
+        with whole_file(self.out / RECIPE) as temporary:
             temporary.write_text(self.text)
         key = self._start_key()
         bundle, done = self.start, []
@@ -120,8 +134,8 @@ class _Runner:
     def _datasets(self) -> tuple[Dataset, Dataset]:
         spec = self.recipe.data
         if spec.digits:
-            folder = self.out / "data" / "digits"
-            self.console.print(f"data: the built-in digits, in {folder}", highlight=False)
+            folder = self.out / DATA / "digits"
+            self.console.print(f"data: the built-in digits, in {folder}")
             make_digits(folder)
             return _splits(folder / "digits.yaml", None, None)
         return _splits(spec.description, spec.train, spec.val)
@@ -134,6 +148,7 @@ class _Runner:
         bundle = load_model(source, untrained=True, classes=n_classes)
         require_classes(bundle.cfg.n_classes, self.train_data, name)
         require_classes(bundle.cfg.n_classes, self.val_data, name)
+        require_boxes(self.val_data)
         cfg = bundle.cfg
         if spec.iou_thresh is not None:
             cfg = with_iou_thresh(cfg, spec.iou_thresh)
@@ -157,6 +172,19 @@ class _Runner:
                 f"step 1 ({first.name}) is {first.verb}, but the model starts at random weights: "
                 "train it first, or name trained weights under [model]"
             )
+
+    def _require_reachable(self) -> None:
+        """Raises InputError for a target that no choice of channels reaches, before the training
+        that leads to it. Of a second prune step the start is not known yet."""
+        steps = enumerate(self.recipe.step, start=1)
+        first = next(((n, step) for n, step in steps if isinstance(step, PruneStep)), None)
+        if first is None:
+            return
+        number, step = first
+        try:
+            make_plan(self.start, step)
+        except InputError as error:
+            raise InputError(f"step {number} ({step.name}): {error}") from None
 
     def _start_key(self) -> str:
         data = self.recipe.data.model_dump_json()
@@ -215,16 +243,15 @@ class _Runner:
     ) -> Done:
         """A step done for this key is read; one that was begun goes on; else it starts anew."""
         if (before := begin(folder, key)) is not None:
-            self.console.print(f"[dim]{folder.name}: done before[/]", highlight=False)
+            self.console.print(f"{folder.name}: done before", style="dim")
             return before
-        self.console.print(f"[bold]{folder.name}[/]: {verb}", highlight=False)
+        self.console.print(f"{folder.name}: {verb}", style="bold")
         started = time.perf_counter()
         bundle = make(folder)
         seconds = round(time.perf_counter() - started, 1)
         row = replace(self._measured(folder, name, verb, bundle, export), seconds=seconds)
         self.console.print(
-            f"{folder.name}: AP {row.AP:.3f}  AP50 {row.AP50:.3f}  ({row.seconds:.0f} s)",
-            highlight=False,
+            f"{folder.name}: AP {row.AP:.3f}  AP50 {row.AP50:.3f}  ({row.seconds:.0f} s)"
         )
         return finish(folder, row, bundle)
 

@@ -44,11 +44,18 @@ def write_darknet_pair(
         )
     cfg = replace(bundle.cfg, net=replace(bundle.cfg.net, bn_eps=BN_EPS[reader]))
     weights = shift_epsilon(bundle.weights, bundle.cfg.net.bn_eps, BN_EPS[reader])
-    cfg_path, weights_path = (stem.with_name(stem.name + end) for end in (".cfg", ".weights"))
+    cfg_path, weights_path = pair_paths(stem)
     with whole_file(cfg_path) as temporary:
         temporary.write_text(render(cfg))
     write_darknet_weights(weights_path, cfg, weights)
     return cfg_path, weights_path
+
+
+def pair_paths(stem: Path) -> tuple[Path, Path]:
+    """STEM.cfg and STEM.weights. Raises InputError for a stem without a name, such as ''."""
+    if stem.name in ("", ".."):
+        raise InputError(f"'{stem}' names no file: expected e.g. FOLDER/NAME for FOLDER/NAME.cfg")
+    return stem.with_name(f"{stem.name}.cfg"), stem.with_name(f"{stem.name}.weights")
 
 
 def extensions(cfg: Cfg) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import RecipeError
-from yolo_slim.train.settings import TrainSettings
+from yolo_slim.train.settings import MAX_SEED, TrainSettings
 
 START = "model"
 """The name by which a step may refer to the model that the recipe starts from."""
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelSpec(_Strict):
@@ -68,6 +69,9 @@ class DataSpec(_Strict):
         return self
 
 
+Scale = Annotated[float, Field(gt=0, le=10)]
+
+
 class AugmentSpec(_Strict):
     """Probabilities 0..1, and the ranges they apply to."""
 
@@ -75,8 +79,14 @@ class AugmentSpec(_Strict):
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5
     affine: Annotated[float, Field(ge=0, le=1)] = 0.8
     colour: Annotated[float, Field(ge=0, le=1)] = 0.8
-    scale: tuple[float, float] = (0.6, 1.5)
+    scale: tuple[Scale, Scale] = (0.6, 1.5)
     shift: Annotated[float, Field(ge=0, le=0.9)] = 0.15
+
+    @model_validator(mode="after")
+    def _scale_rises(self) -> AugmentSpec:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale {list(self.scale)}: expected the smaller number first")
+        return self
 
     def options(self) -> Augmentation:
         return Augmentation(
@@ -101,7 +111,7 @@ class TrainStep(_Step):
     lr: Annotated[float, Field(gt=0, lt=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
-    sparsity: Annotated[float, Field(ge=0)] = 0.0
+    sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
     distill: Annotated[float, Field(ge=0)] = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
@@ -150,7 +160,7 @@ class Recipe(_Strict):
     """Everything that `compress` needs. Paths are relative to the recipe's own folder."""
 
     title: str
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     model: ModelSpec
     data: DataSpec
     augment: AugmentSpec = AugmentSpec()
@@ -190,7 +200,8 @@ def read_recipe(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not TOML ({error})") from None
     try:
-        recipe = Recipe.model_validate(document)
+        # As JSON, in which strict means no true for 1, but still lists for tuples, text for paths.
+        recipe = Recipe.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
         raise RecipeError(f"{path}: {_first_fault(error)}") from None
     return _located(recipe, path.parent)
@@ -220,7 +231,15 @@ def _known_keys(place: list[str]) -> list[str]:
         "model": ModelSpec, "data": DataSpec, "augment": AugmentSpec, "train": TrainStep,
         "prune": PruneStep, "quantize": QuantizeStep, "export_onnx": ExportStep,
     }  # fmt: skip
-    table = next((tables[p] for p in reversed(place[:-1]) if p in tables), Recipe)
+    match place[:-1]:
+        case ["step", _, verb, *_]:
+            table = tables[verb]
+        case ["data", _, *_]:  # data.train is a table, and train a verb, too
+            table = SplitSpec
+        case [name, *_]:
+            table = tables[name]
+        case _:
+            table = Recipe
     return list(table.model_fields)
 
 

@@ -32,6 +32,15 @@ def require_classes(n_classes: int, dataset: Dataset, model: str) -> None:
         )
 
 
+def require_boxes(dataset: Dataset) -> None:
+    """Raises InputError where there is nothing to find: AP is undefined."""
+    if not any(len(sample.class_ids) for sample in dataset.samples):
+        raise InputError(
+            f"{dataset.source} has no boxes: there is nothing to score against. Are these the "
+            "right annotations?"
+        )
+
+
 def detect_all(
     detector: Detector, dataset: Dataset, progress: Callable[[int, int], None] | None = None
 ) -> dict[int, Detections]:

@@ -12,6 +12,8 @@ from yolo_slim.files import whole_file
 from yolo_slim.report.model import StepRow
 
 ONNX = "model.onnx"
+RECIPE, DATA = "recipe.toml", "data"
+"""What lies in the folder of a run beside the folders of its steps."""
 
 _RESULT, _KEY, _BUNDLE = "result.json", "recipe-key.txt", "bundle"
 
@@ -24,6 +26,17 @@ class Done:
     folder: Path
     row: StepRow
     bundle: Bundle
+
+
+def is_run(out: Path) -> bool:
+    """Whether `compress` may work in the folder: it is not there, or empty, or its own."""
+    if not out.exists():
+        return True
+    known = {RECIPE, DATA}
+    return out.is_dir() and (
+        {path.name for path in out.iterdir()} <= known
+        or ((out / RECIPE).is_file() and any(out.glob(f"[0-9][0-9]-*/{_KEY}")))
+    )
 
 
 def begin(folder: Path, key: str) -> Done | None:
