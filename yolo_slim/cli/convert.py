@@ -18,8 +18,9 @@ from yolo_slim.cli.options import (
     tell_notes,
     with_backbone,
 )
+from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.darknet_pair import Reader, write_darknet_pair
+from yolo_slim.pipeline.darknet_pair import Reader, pair_paths, write_darknet_pair
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.report.table import human
 
@@ -46,14 +47,21 @@ def convert(
     if (out is None) == (darknet is None):
         raise InputError("name one of --out DIR (a bundle) and --darknet STEM (a Darknet pair)")
     source = ModelSource(model, weights, names, size)
+    sources = [*source.files, Path(backbone_weights) if backbone_weights else None]
+    if out is not None:
+        check_bundle(out, sources)
+    else:
+        assert darknet is not None
+        for path in pair_paths(darknet):
+            check_file(path, sources)
     bundle = load_model(source, untrained=backbone_weights is not None)
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
     if out is not None:
-        bundle.save(out)
+        save_bundle(bundle, out)
         written = str(out)
     else:
         assert darknet is not None
         pair = write_darknet_pair(bundle, darknet, reader, allow_extensions)
         written = ", ".join(str(path) for path in pair)
-    console.print(f"{written}: {human(totals(bundle.cfg).parameters)} parameters", highlight=False)
+    console.print(f"{written}: {human(totals(bundle.cfg).parameters)} parameters")

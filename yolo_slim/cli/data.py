@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from yolo_slim.cfg import resize
-from yolo_slim.cli.options import Annotations, Data, Images, console, dataset
+from yolo_slim.cli.options import Annotations, Data, Images, Seed, console, dataset
 from yolo_slim.data.anchors import best_iou, fit_anchors
 from yolo_slim.data.digits import make_digits
 from yolo_slim.pipeline.anchors import box_sizes
@@ -23,7 +23,7 @@ def digits(
     train: Annotated[int, typer.Option(min=1, max=100_000, help="Training images.")] = 1200,
     val: Annotated[int, typer.Option(min=1, max=100_000, help="Validation images.")] = 200,
     size: Annotated[int, typer.Option(min=96, max=2048, help="Side of an image in px.")] = 160,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Compose a detection set from scikit-learn's 1,797 handwritten digits."""
     make_digits(out, train, val, size, seed)

@@ -23,13 +23,19 @@ from yolo_slim.cli.options import (
     console,
     progress,
 )
+from yolo_slim.cli.targets import require_kept
+from yolo_slim.console import warn
 from yolo_slim.data.image import read_image
+from yolo_slim.errors import DataError, Interrupted, RunError
 from yolo_slim.pipeline.models import ModelSource, open_session
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.video.draw import draw
 from yolo_slim.video.records import record_file
-from yolo_slim.video.sink import Sink
-from yolo_slim.video.source import frames
+from yolo_slim.video.sink import Sink, picture_name, video_name
+from yolo_slim.video.source import frames, is_picture, source_files
+
+ALL_BUT_ROUNDING = 0.99
+"""Some containers tell their length in seconds alone: a frame more or less is no damage."""
 
 
 def detect(
@@ -48,33 +54,55 @@ def detect(
     threads: Threads = None,
 ) -> None:
     """Draw what the model finds; boxes also go to OUT/detections.jsonl."""
-    with open_session(ModelSource(model, weights, names, size), runtime, threads) as session:
+    model_source = ModelSource(model, weights, names, size)
+    records = out / "detections.jsonl"
+    files = [path for address in source for path in source_files(address)]
+    drawn = [out / (picture_name if is_picture(p) else video_name)(p.stem) for p in files]
+    require_kept([*drawn, records], [*files, *model_source.files])
+    with open_session(model_source, runtime, threads) as session:
         class_names = session.names
         detector = Detector(session, conf, nms, resize_mode=resize)
-        streams = [frames(s, _read_upright) for s in source]
-        n_frames = n_boxes = 0
+        broken: list[DataError] = []
+        streams = [frames(s, _read_upright, broken.append) for s in source]
+        n_boxes = 0
         times_ms: list[float] = []
-        with Sink(out) as sink, record_file(out / "detections.jsonl", class_names) as record:
-            for name, stream in zip(source, streams, strict=True):
-                with progress(f"detect {Path(name).name}") as advance:
-                    for frame in stream:
-                        started = time.perf_counter()
-                        found = detector([frame.image_bgr])[0]
-                        times_ms.append((time.perf_counter() - started) * 1e3)
-                        sink.write(frame, draw(frame.image_bgr, found, class_names))
-                        record(frame, found)
-                        n_frames += 1
-                        n_boxes += len(found)
-                        total = frame.video.n_frames if frame.video else None
-                        advance(frame.index + 1, total or frame.index + 1)
+        stopped = False
+        with Sink(out) as sink, record_file(records, class_names) as record:
+            try:
+                for address, stream in zip(source, streams, strict=True):
+                    name = Path(address).name
+                    with progress(f"detect {name}") as advance:
+                        n_read, promised = 0, None
+                        for frame in stream:
+                            started = time.perf_counter()
+                            found = detector([frame.image_bgr])[0]
+                            took_ms = (time.perf_counter() - started) * 1e3
+                            sink.write(frame, draw(frame.image_bgr, found, class_names))
+                            record(frame, found)
+                            times_ms.append(took_ms)
+                            n_boxes += len(found)
+                            n_read = frame.index + 1
+                            promised = frame.video.n_frames if frame.video else None
+                            advance(n_read, promised or n_read)
+                    if n_read < ALL_BUT_ROUNDING * (promised or 0):
+                        warn(console, f"{name} ends early: {n_read} of {promised} frames decoded")
+            except KeyboardInterrupt:  # a camera has no other end: what there is, is kept
+                stopped = True
+            if broken and not times_ms:
+                raise broken[0]
     for path in sink.written:
-        console.print(str(path), highlight=False)
+        console.print(str(path))
     middle = float(np.median(times_ms)) if times_ms else 0.0
     console.print(
-        f"{n_boxes} objects in {n_frames} frames; {middle:.1f} ms a frame (median, in "
-        f"{session.runtime}, with resizing and suppression)",
-        highlight=False,
+        f"{n_boxes} objects in {len(times_ms)} frames; {middle:.1f} ms a frame (median, in "
+        f"{session.runtime}, with resizing and suppression)"
     )
+    for error in broken:
+        console.print(f"passed over: {error}")
+    if stopped:
+        raise Interrupted(f"stopped after {len(times_ms)} frames; {out} holds what was found")
+    if broken:
+        raise RunError(f"{len(broken)} of {len(files)} files could not be read; see above")
 
 
 def _read_upright(path: Path) -> np.ndarray:

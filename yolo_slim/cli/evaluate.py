@@ -25,8 +25,9 @@ from yolo_slim.cli.options import (
     progress,
     write_json,
 )
+from yolo_slim.cli.targets import check_file
 from yolo_slim.pipeline.models import ModelSource, open_session
-from yolo_slim.pipeline.scoring import score
+from yolo_slim.pipeline.scoring import require_boxes, score
 from yolo_slim.runtime.detector import Detector
 
 ROWS = {
@@ -56,8 +57,10 @@ def evaluate(
 ) -> None:
     """The 12 COCO numbers of a model on a data set, in the runtime that it will be deployed in."""
     source = ModelSource(model, weights, names, size)
+    check_file(json, [*source.files, data, annotations])
     with open_session(source, runtime, threads) as session:
         val_data = dataset(data, images, annotations, "val")
+        require_boxes(val_data)
         detector = Detector(session, conf, nms, resize_mode=resize)
         with progress("evaluate") as advance:
             numbers = score(detector, val_data, advance)
@@ -66,6 +69,11 @@ def evaluate(
     for title in ("", "all", "small", "medium", "large"):
         table.add_column(title, justify="right")
     for title, keys in ROWS.items():
-        table.add_row(title, *(f"{numbers[key]:.4f}" if key else "" for key in keys))
+        table.add_row(title, *(_cell(numbers[key]) if key else "" for key in keys))
     console.print(table)
     write_json(json, {**told, **numbers})
+
+
+def _cell(number: float) -> str:
+    """COCO's -1 stands for sizes that the data set does not have."""
+    return "-" if number < 0 else f"{number:.4f}"

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from yolo_slim.cli.options import Model, NamesFile, Size, WeightsFile, console
+from yolo_slim.cli.targets import check_file
+from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx as export_bundle
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.report.table import human
@@ -26,10 +28,13 @@ def export_onnx(
     dynamic_batch: Annotated[bool, typer.Option(help="Any number of images at a time.")] = False,
 ) -> None:
     """Write a bundle as ONNX: raw head maps out, cfg and class names in the metadata."""
-    bundle = load_model(ModelSource(model, weights, names, size))
+    if out.suffix != ".onnx":
+        raise InputError(f"--out {out}: expected the name of a file that ends in .onnx")
+    source = ModelSource(model, weights, names, size)
+    check_file(out, source.files)
+    bundle = load_model(source)
     export_bundle(bundle, out, int8, dynamic_batch)
     console.print(
         f"{out}: {human(out.stat().st_size, 'B')}, input {bundle.cfg.net.width}x"
-        f"{bundle.cfg.net.height}, {'INT8 for ' + int8 if int8 else 'float32'}",
-        highlight=False,
+        f"{bundle.cfg.net.height}, {'INT8 for ' + int8 if int8 else 'float32'}"
     )

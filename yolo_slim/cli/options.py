@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
+from yolo_slim.console import note, plain_console
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.train.progress import advancing
+from yolo_slim.train.settings import MAX_SEED
 
 Model = Annotated[
     str, typer.Argument(help="Bundle folder, run folder, .cfg (with --weights) or zoo name.")
@@ -62,10 +62,13 @@ Resize = Annotated[
     Literal["letterbox", "stretch"] | None,
     typer.Option("--resize", help="How images become inputs; else what the cfg says."),
 ]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=MAX_SEED, help="Of all that is drawn at random.")
+]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here, too.")]
 
-console = Console()
+console = plain_console()
 
 
 def dataset(
@@ -75,8 +78,8 @@ def dataset(
     if data is None and images is None and annotations is None:
         raise InputError("no data: name --data FILE, or --images DIR with --annotations FILE")
     found = read_dataset(data, images, annotations, split)
-    for note in found.notes:
-        console.print(f"[yellow]note:[/] {found.source}: {note}", highlight=False)
+    for text in found.notes:
+        note(console, f"{found.source}: {text}")
     return found
 
 
@@ -85,14 +88,14 @@ def with_backbone(bundle: Bundle, source: str | None) -> Bundle:
     if source is None:
         return bundle
     imported = import_backbone(bundle, source)
-    console.print(escape(f"{source}: {imported}"), highlight=False)
+    console.print(f"{source}: {imported}")
     return imported.bundle
 
 
 def tell_notes(cfg: Cfg) -> None:
     """Prints what a cfg's reader should know about the file."""
-    for note in cfg.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+    for text in cfg.notes:
+        note(console, text)
 
 
 def write_json(path: Path | None, document: Any) -> None:

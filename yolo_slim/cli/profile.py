@@ -22,6 +22,7 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
+from yolo_slim.cli.targets import check_file
 from yolo_slim.files import whole_file
 from yolo_slim.pipeline.models import ModelSource, session_opener
 from yolo_slim.report.sections import markdown_table, section_table
@@ -46,6 +47,9 @@ def profile(
     """A table by section, to paste into a paper, and measured latency for one image."""
     sources = {model: ModelSource(model, weights, size_px=size)}
     sources |= {other: ModelSource(other, size_px=size) for other in compare or ()}
+    read = [path for source in sources.values() for path in source.files]
+    check_file(json, read)
+    check_file(markdown, read)
     with tempfile.TemporaryDirectory() as folder:
         openers = {
             name: session_opener(source, Path(folder), runtime, threads, untrained=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from yolo_slim.cfg import Conv, totals
 from yolo_slim.cli.options import JsonFile, Model, OutFolder, WeightsFile, console, write_json
+from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.pruning import make_plan, prune_bundle
@@ -41,6 +42,9 @@ def prune(
     json: JsonFile = None,
 ) -> None:
     """Remove channels, shortcuts included, by the |gamma| of their BatchNorms."""
+    targets = {"--ratio": ratio, "--target-macs": target_macs, "--target-params": target_params}
+    if sum(value is not None for value in targets.values()) > 1:
+        raise InputError(f"name exactly one of {', '.join(targets)}")
     if ratio is None and target_macs is None and target_params is None:
         ratio = 0.5
     try:
@@ -53,17 +57,19 @@ def prune(
         fault = error.errors()[0]
         option = "--" + str(fault["loc"][0]).replace("_", "-") if fault["loc"] else "prune"
         raise InputError(f"{option}: {fault['msg'].removeprefix('Value error, ')}") from None
-    bundle = load_model(ModelSource(model, weights))
+    source = ModelSource(model, weights)
+    check_bundle(out, source.files)
+    check_file(json, source.files)
+    bundle = load_model(source)
     plan = make_plan(bundle, step)
     pruned = prune_bundle(bundle, plan, step.absorb)
-    pruned.save(out)
+    save_bundle(pruned, out)
     _print_plan(plan)
     before, after = totals(bundle.cfg), totals(pruned.cfg)
     console.print(
         f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
         f"({after.parameters / before.parameters:.1%}), {human(before.macs)} -> "
-        f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})",
-        highlight=False,
+        f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})"
     )
     write_json(json, {"before": _numbers(before), "after": _numbers(after), "ratio": plan.ratio})
 

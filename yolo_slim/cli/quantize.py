@@ -12,11 +12,14 @@ from yolo_slim.cli.options import (
     Images,
     Model,
     OutFolder,
+    Seed,
     WeightsFile,
     console,
     dataset,
     progress,
 )
+from yolo_slim.cli.targets import check_bundle, save_bundle
+from yolo_slim.console import warn
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.quantize.calibrate import quantize as quantize_bundle
@@ -30,20 +33,21 @@ def quantize(
     annotations: Annotations = None,
     weights: WeightsFile = None,
     n_images: Annotated[int, typer.Option(min=1, help="Images to calibrate on.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Which images are drawn.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Find INT8 ranges on training images; export_onnx --int8 then writes an integer graph."""
-    bundle = load_model(ModelSource(model, weights))
+    source = ModelSource(model, weights)
+    check_bundle(out, source.files)
+    bundle = load_model(source)
     train_data = dataset(data, images, annotations, "train")
     count = min(n_images, len(train_data.samples))
     if count < 16:
-        console.print(f"[yellow]warning:[/] {count} images are few to find ranges on")
+        warn(console, f"{count} images are few to find ranges on")
     batches = input_batches(train_data, bundle.cfg, count, seed)
     with progress("calibrate") as advance:
         quantized = quantize_bundle(bundle, batches, lambda done: advance(done, count))
-    quantized.save(out)
+    save_bundle(quantized, out)
     assert quantized.precision is not None
     console.print(
-        f"{out}: {len(quantized.precision.convs)} convolutions in INT8, ranges from {count} images",
-        highlight=False,
+        f"{out}: {len(quantized.precision.convs)} convolutions in INT8, ranges from {count} images"
     )

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+
 def progress_bar(console: Console) -> Progress:
     """What every long piece of work shows: text, bar, share, time gone and time left."""
     return Progress(

@@ -27,8 +27,8 @@ def record_file(path: Path, class_names: Sequence[str]) -> Iterator[WriteRecord]
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as lines:
 
         def write(frame: Frame, detections: Detections) -> None:
-            lines.write(json.dumps(record(frame, detections, class_names), ensure_ascii=False))
-            lines.write("\n")
+            line = json.dumps(record(frame, detections, class_names), ensure_ascii=False)
+            lines.write(f"{line}\n")  # at once: Ctrl-C leaves no half of a line
 
         yield write
 

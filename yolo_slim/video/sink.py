@@ -17,6 +17,16 @@ _ASSUMED_FPS = 25.0
 _JPEG_QUALITY = 92
 
 
+def picture_name(name: str) -> str:
+    """The file that a still picture called `name` is written to."""
+    return f"{name}.jpg"
+
+
+def video_name(name: str) -> str:
+    """The file that a video called `name` is written to."""
+    return f"{name}.mp4"
+
+
 class Sink:
     """Takes frames in the order of their sources and files them; a context manager.
 
@@ -45,12 +55,12 @@ class Sink:
         if not continues:
             self._finish()
         if frame.video is None:
-            path = self._free(f"{frame.name}.jpg")
+            path = self._free(picture_name(frame.name))
             write_jpeg(path, image_bgr)
             self.written.append(path)
             return
         if self._video is None:
-            path = self._free(f"{frame.name}.mp4")
+            path = self._free(video_name(frame.name))
             height, width = image_bgr.shape[:2]
             self._video = _Video(path, width, height, frame.video.fps or _ASSUMED_FPS)
         self._video.write(image_bgr)

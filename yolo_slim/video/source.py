@@ -62,12 +62,31 @@ def read_bgr(path: Path) -> np.ndarray:
     return image
 
 
-def frames(source: str | Path, read_image: ReadImage = read_bgr) -> Iterator[Frame]:
+def source_files(source: str | Path) -> list[Path]:
+    """The pictures or the video that `frames` would read; none for a camera, a stream, and for
+    what is not there."""
+    path = Path(source)
+    if _STREAM.match(str(source)) or not path.exists():
+        return []
+    return _pictures_in(path) if path.is_dir() else [path]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is read as a still picture; every other one as a video."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def frames(
+    source: str | Path,
+    read_image: ReadImage = read_bgr,
+    pass_over: Callable[[DataError], None] | None = None,
+) -> Iterator[Frame]:
     """The pictures of a source, one after another.
 
     source: a picture; a folder, whose pictures come sorted by name (other files and sub-folders
         are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...
     read_image: how a still picture is read.
+    pass_over: is told of a broken picture, and the next one follows; without it the error rises.
 
     The source is opened at once: a missing one, a folder without pictures and a video without a
     frame raise DataError here, a broken picture when its turn comes.
@@ -77,10 +96,10 @@ def frames(source: str | Path, read_image: ReadImage = read_bgr) -> Iterator[Fra
         return _video(address, re.sub(r"\W+", "-", _public(address)).strip("-"))
     path = Path(source)
     if path.is_dir():
-        return _pictures(_pictures_in(path), read_image)
+        return _pictures(_pictures_in(path), read_image, pass_over)
     if path.is_file():
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            return _pictures([path], read_image)
+        if is_picture(path):
+            return _pictures([path], read_image, pass_over)
         return _video(address, path.stem)
     if address.isdecimal():
         return _video(int(address), f"camera{address}")
@@ -91,11 +110,7 @@ def frames(source: str | Path, read_image: ReadImage = read_bgr) -> Iterator[Fra
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    pictures = sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
-    )
+    pictures = sorted(path for path in folder.iterdir() if path.is_file() and is_picture(path))
     if not pictures:
         raise DataError(
             f"{folder} holds no picture; expected at least one of "
@@ -104,9 +119,18 @@ def _pictures_in(folder: Path) -> list[Path]:
     return pictures
 
 
-def _pictures(paths: list[Path], read_image: ReadImage) -> Iterator[Frame]:
+def _pictures(
+    paths: list[Path], read_image: ReadImage, pass_over: Callable[[DataError], None] | None
+) -> Iterator[Frame]:
     for index, path in enumerate(paths):
-        yield Frame(read_image(path), path.stem, index)
+        try:
+            image = read_image(path)
+        except DataError as error:
+            if pass_over is None:
+                raise
+            pass_over(error)
+            continue
+        yield Frame(image, path.stem, index)
 
 
 def _video(address: str | int, name: str) -> Iterator[Frame]:

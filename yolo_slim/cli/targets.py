@@ -1,0 +1,53 @@
+"""What a command writes: looked at before the work, so that nothing is lost and nothing in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from yolo_slim.bundle import Bundle, is_bundle, require_replaceable
+from yolo_slim.cli.options import console
+from yolo_slim.errors import InputError
+from yolo_slim.files import require_writable
+
+
+def check_file(target: Path | None, sources: Iterable[Path | None]) -> None:
+    """Raises InputError where `target` is a source of the command or a folder, OSError where it
+    cannot be written. No target is fine."""
+    if target is None:
+        return
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; expected the name of a file to write")
+    require_kept([target], sources)
+    require_writable(target)
+
+
+def check_bundle(target: Path, sources: Iterable[Path | None]) -> None:
+    """The same for a bundle folder, which may take the place of a bundle, and of nothing else."""
+    require_kept([target], sources)
+    require_replaceable(target)
+    require_writable(target)
+
+
+def require_kept(targets: Iterable[Path], sources: Iterable[Path | None]) -> None:
+    """Raises InputError where a target is a source, or a folder that a source lies in; links are
+    followed."""
+    places = {target.resolve(): target for target in targets}
+    for source in sources:
+        if source is None:
+            continue
+        real = source.resolve()
+        for place in (real, *real.parents):
+            if place in places:
+                raise InputError(
+                    f"{places[place]} would replace {source}, which this command reads: nothing "
+                    "was written; choose another place"
+                )
+
+
+def save_bundle(bundle: Bundle, target: Path) -> None:
+    """Writes a bundle, and says so where it took the place of another one."""
+    replaced = is_bundle(target)
+    bundle.save(target)
+    if replaced:
+        console.print(f"{target}: replaced the bundle that was there")
