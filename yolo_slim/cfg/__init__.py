@@ -1,6 +1,7 @@
 """The document floor: read, check, measure, couple and edit a cfg. Imports no torch."""
 
 from yolo_slim.cfg.coupling import Coupling, couple
+from yolo_slim.cfg.deepen import deepen
 from yolo_slim.cfg.document import Cfg
 from yolo_slim.cfg.edit import (
     narrow,
@@ -12,6 +13,7 @@ from yolo_slim.cfg.edit import (
 )
 from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
+from yolo_slim.cfg.scale import Candidate, reward, scale, search
 from yolo_slim.cfg.sections import (
     ACTIVATIONS,
     DARKNET_ACTIVATIONS,
@@ -45,6 +47,7 @@ from yolo_slim.cfg.shapes import Shape, infer_shapes, input_shape
 from yolo_slim.cfg.tensors import tensor_shapes
 from yolo_slim.cfg.text import parse, read_cfg, render
 from yolo_slim.cfg.verify import verify
+from yolo_slim.cfg.widen import divisible, widen
 
 __all__ = [
     "ACTIVATIONS",
@@ -53,6 +56,7 @@ __all__ = [
     "Activation",
     "Avgpool",
     "Batchnorm",
+    "Candidate",
     "Cfg",
     "Connected",
     "Conv",
@@ -85,6 +89,8 @@ __all__ = [
     "Upsample",
     "Yolo",
     "couple",
+    "deepen",
+    "divisible",
     "infer_shapes",
     "input_shape",
     "measure",
@@ -93,9 +99,13 @@ __all__ = [
     "read_cfg",
     "render",
     "resize",
+    "reward",
+    "scale",
+    "search",
     "tensor_shapes",
     "totals",
     "verify",
+    "widen",
     "with_anchors",
     "with_classes",
     "with_iou_thresh",

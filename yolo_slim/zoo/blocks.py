@@ -103,9 +103,3 @@ def conv_top(filters: int, activation: str, classes: int) -> tuple[Section, ...]
     top = Trunk()
     top.conv(filters, activation=activation)
     return (*top.sections, *pooled_logits(classes))
-
-
-def divisible(channels: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` that is nearest, halves up, but not more than 10 % below."""
-    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return nearest if nearest >= 0.9 * channels else nearest + divisor

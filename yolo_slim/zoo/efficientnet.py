@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 
+from yolo_slim.cfg import divisible
 from yolo_slim.zoo.blocks import (
     Row,
     blocks_of,
     conv_top,
-    divisible,
     inverted_residual,
     mobile_classifier,
 )

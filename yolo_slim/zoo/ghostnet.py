@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from yolo_slim.cfg import Avgpool
-from yolo_slim.zoo.blocks import Block, divisible, mobile_classifier
+from yolo_slim.cfg import Avgpool, divisible
+from yolo_slim.zoo.blocks import Block, mobile_classifier
 from yolo_slim.zoo.trunk import Classifier, Trunk, pooled_logits
 
 # Kernel, hidden channels, filters, squeeze-and-excitation, stride.

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from yolo_slim.cfg import divisible
 from yolo_slim.zoo.blocks import (
     Row,
     blocks_of,
     conv_top,
-    divisible,
     inverted_residual,
     mobile_classifier,
 )

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from yolo_slim.cfg import Avgpool, Connected
+from yolo_slim.cfg import Avgpool, Connected, divisible
 from yolo_slim.zoo.blocks import (
     Block,
     Row,
     blocks_of,
     conv_top,
-    divisible,
     inverted_residual,
     mobile_classifier,
 )
