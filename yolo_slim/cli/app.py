@@ -17,6 +17,7 @@ from yolo_slim.cli import (
     profile,
     prune,
     quantize,
+    scale,
     train,
     zoo,
 )
@@ -32,6 +33,7 @@ app.command("compress")(compress.compress)
 app.command("train")(train.train)
 app.command("prune")(prune.prune)
 app.command("quantize")(quantize.quantize)
+app.command("scale")(scale.scale)
 app.command("export_onnx")(export_onnx.export_onnx)
 app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)

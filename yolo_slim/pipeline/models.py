@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from yolo_slim.bundle import Bundle, is_bundle, load_bundle, read_names
+from yolo_slim.bundle import CFG, Bundle, is_bundle, load_bundle, read_names
 from yolo_slim.cfg import Cfg, read_cfg, resize
 from yolo_slim.darknet_weights import read_darknet_weights
 from yolo_slim.errors import InputError
@@ -69,6 +69,19 @@ def load_model(source: ModelSource, untrained: bool = False, classes: int | None
     if source.size_px is not None:
         bundle = replace(bundle, cfg=resize(bundle.cfg, source.size_px, source.size_px))
     return bundle
+
+
+def load_cfg(model: str) -> Cfg:
+    """The cfg of what `load_model` reads, without its numbers."""
+    path = Path(model)
+    for folder in (path, path / BUNDLE_IN_RUN):
+        if is_bundle(folder):
+            return read_cfg(folder / CFG)
+    if path.suffix == ".cfg":
+        return read_cfg(path)
+    if model in names():
+        return build(model)
+    return load_model(ModelSource(model)).cfg  # says what is wrong
 
 
 def session_opener(
