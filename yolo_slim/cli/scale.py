@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Candidate, Cfg, render, reward, search, totals
 from yolo_slim.cfg import scale as scaled_cfg
 from yolo_slim.cli.options import JsonFile, Threads, console, progress, write_json
+from yolo_slim.cli.targets import check_file
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
@@ -74,6 +74,8 @@ def scale(
         raise InputError("--out goes with --phi alone")
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
+    check_file(out, [Path(model)] if model else [])
+    check_file(json, [rank, Path(model) if model else None])
     if rank is not None:
         if model is not None:
             raise InputError(f"--rank reads its file alone: leave out {model}")
@@ -114,7 +116,7 @@ def _scale(cfg: Cfg, phi: float, bases: tuple[float, float, float], out: Path | 
     if out is not None:
         with whole_file(out) as temporary:
             temporary.write_text(render(scaled))
-        console.print(f"{escape(str(out))}: written; its weights start at random", highlight=False)
+        console.print(f"{out}: written; its weights start at random")
     return {"phi": phi, "factors": factors, "before": before, "after": after}
 
 
@@ -129,7 +131,7 @@ def _search(
             timed = measure_latency(openers, rounds=3, progress=advance)
         for place, row in enumerate(rows):
             row["latency_ms"] = timed[str(place)].median_ms
-    table = Table("alpha", "beta", "gamma", "input", "parameters", "MACs", title=escape(cfg.source))
+    table = Table("alpha", "beta", "gamma", "input", "parameters", "MACs", title=cfg.source)
     if latency:
         table.add_column("latency (median)")
     for row in rows:
@@ -147,9 +149,9 @@ def _rank(path: Path, target_macs: float, w: float) -> list[Row]:
     for row in rows:
         row["reward"] = reward(row["AP"], row["macs"], target_macs, w)
     rows.sort(key=lambda row: row["reward"], reverse=True)
-    table = Table(*(escape(column) for column in rows[0]))
+    table = Table(*(column for column in rows[0]))
     for row in rows:
-        cells = (f"{v:.6g}" if isinstance(v, float) else escape(str(v)) for v in row.values())
+        cells = (f"{v:.6g}" if isinstance(v, float) else str(v) for v in row.values())
         table.add_row(*cells)
     console.print(table)
     return rows
