@@ -30,9 +30,10 @@ def latencies(cfgs: Mapping[str, Cfg], rounds: int, seconds: float) -> dict[str,
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Rows as CSV, each with device, date, commit and versions behind its own columns."""
+    """Rows as CSV, each with device, date, commit and versions behind its own columns; a row that
+    has them keeps them."""
     around = circumstances(0, default_threads())
-    full = [{**row, **around} for row in rows]
+    full = [dict(row) if "device" in row else {**row, **around} for row in rows]
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, full[0])
         writer.writeheader()
