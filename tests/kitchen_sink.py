@@ -68,7 +68,7 @@ def yolo_v1() -> Cfg:
         + "[connected]\noutput=12\nactivation=relu\n"
         + "[connected]\nbatch_normalize=1\noutput=8\nactivation=logistic\n[dropout]\n"
         + "[connected]\noutput=27\nactivation=linear\n"
-        + "[detection]\nclasses=22\nside=1\nnum=1\nsqrt=1\nsoftmax=1\n",
+        + "[detection]\ncoords=4\nclasses=22\nside=1\nnum=1\nsqrt=1\nsoftmax=1\n",
         "v1.cfg",
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import parse, verify
 from yolo_slim.errors import InputError, RunError, WeightsError
 from yolo_slim.geometry import to_blob
 from yolo_slim.pretrained import TIMM, TORCHVISION, import_backbone, import_state_dict
@@ -177,3 +178,59 @@ def test_the_libraries_have_what_the_tables_name():
     assert set(TIMM.values()) <= set(pytest.importorskip("timm").list_models())
     for name in (*TORCHVISION, *TIMM):
         assert classifier(name).stages
+
+
+def _spoilt(state, change):
+    changed = {k: v.clone() for k, v in state.items()}
+    change(changed)
+    return changed
+
+
+SPOILT = {
+    "nan": (lambda s: s["features.0.0.weight"].view(-1)[:1].fill_(float("nan")), "not finite"),
+    "negative variance": (lambda s: s["features.0.1.running_var"].fill_(-1), "negative variances"),
+    "bias of another length": (
+        lambda s: s.update({"features.0.1.bias": torch.zeros(7)}), r"shape \(7,\)"),
+    "no variance": (lambda s: s.pop("features.0.1.running_var"), "features.0.1 has no running_var"),
+    "no gamma": (lambda s: s.pop("features.0.1.weight"), "features.0.1 has no weight"),
+    "flat kernel": (
+        lambda s: s.update({"features.0.0.weight": torch.zeros(16, 27)}), "no place for"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_numbers_that_no_network_can_have_are_refused(fault):
+    change, told = SPOILT[fault]
+    state = _spoilt(random_library_network("mobilenetv3-small").state_dict(), change)
+    with pytest.raises(WeightsError, match=told):
+        import_state_dict(Bundle(build("mobilenetv3-small"), {}), state, "a.pth")
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.zeros(2, 2, dtype=torch.complex64), torch.eye(2).to_sparse(),
+     torch.zeros(2, device="meta")],
+    ids=["complex", "sparse", "meta"],
+)  # fmt: skip
+def test_tensors_that_are_no_plain_numbers_are_refused(tensor, tmp_path):
+    torch.save({"a.weight": tensor}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"a\.pth"):
+        import_backbone(Bundle(build("mobilenetv2"), {}), str(tmp_path / "a.pth"))
+
+
+def test_an_empty_file_and_an_empty_name_are_refused(tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"")
+    bundle = Bundle(build("mobilenetv2"), {})
+    with pytest.raises(WeightsError, match="no plain tensors"):
+        import_backbone(bundle, str(tmp_path / "a.pth"))
+    with pytest.raises(InputError, match="names no file"):
+        import_backbone(bundle, "")
+
+
+def test_a_network_of_grey_pictures_keeps_its_own_range():
+    cfg = parse("[net]\nchannels=1\n[convolutional]\nfilters=4\nsize=3\npad=1\n")
+    imported = import_state_dict(
+        Bundle(cfg, {}), {"a.weight": torch.zeros(4, 1, 3, 3), "a.bias": torch.zeros(4)}, "a.pth"
+    )
+    verify(imported.bundle.cfg)
+    assert imported.bundle.cfg.net.mean == ()

@@ -65,6 +65,11 @@ def read_darknet_backbone(path: Path, cfg: Cfg) -> tuple[Weights, int]:
     header, found, rest = _read_header(path)
     needed = _floats(cfg)
     n_sections = None if rest else _whole_sections(needed, found)
+    if found > sum(needed):
+        raise WeightsError(
+            f"{path}: holds {found:,} floats after its header (version {header}), all of "
+            f"{cfg.source} needs {sum(needed):,}: the file belongs to another cfg"
+        )
     if found == 0 or n_sections is None:
         ends = np.cumsum(needed)
         index = min(int(np.searchsorted(ends, found, side="right")), len(cfg) - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.bundle import Bundle, is_bundle, load_bundle
 from yolo_slim.cfg import Batchnorm, Cfg, Connected, Conv, Net, Section, tensor_shapes
 from yolo_slim.darknet_weights import read_darknet_backbone
 from yolo_slim.errors import InputError, RunError, WeightsError
-from yolo_slim.weights import Weights
+from yolo_slim.weights import Weights, check_tensors
 from yolo_slim.zoo import classifier, find_classifier
 from yolo_slim.zoo.trunk import IMAGENET
 
@@ -72,8 +72,12 @@ def import_backbone(bundle: Bundle, source: str) -> Imported:
     Raises WeightsError where the numbers do not fit, RunError where a download fails.
     """
     path = Path(source)
+    if not source:
+        raise InputError("--backbone-weights names no file")
     if path.is_dir():
-        imported = _import_bundle(bundle, load_bundle(path), source)
+        run = path / "bundle"  # where a training leaves it
+        folder = run if is_bundle(run) and not is_bundle(path) else path
+        imported = _import_bundle(bundle, load_bundle(folder), source)
     elif source in LIBRARIES:
         imported = import_state_dict(bundle, _download(bundle.cfg, source), source)
     elif path.suffix in (".pth", ".pt", ".safetensors"):
@@ -83,6 +87,7 @@ def import_backbone(bundle: Bundle, source: str) -> Imported:
         imported = import_state_dict(bundle, state, path.name)
     else:
         weights, n_sections = read_darknet_backbone(path, bundle.cfg)
+        check_tensors(bundle.cfg, weights, source)
         filled = replace(bundle, weights={**bundle.weights, **weights})
         imported = Imported(filled, n_sections)
     settings = {"source": path.name, "sections": imported.n_sections}
@@ -117,9 +122,20 @@ def import_state_dict(bundle: Bundle, state: Mapping[str, Tensor], source: str) 
         )
     name = find_classifier(cfg)
     published = classifier(name).net if name else IMAGENET
-    net = _normalised(cfg.net, published)
-    filled = replace(bundle, cfg=replace(cfg, net=net), weights={**bundle.weights, **weights})
-    return Imported(filled, n_sections, left_over)
+    return Imported(_filled(bundle, weights, published, source), n_sections, left_over)
+
+
+def _filled(bundle: Bundle, weights: Weights, published: Net, source: str) -> Bundle:
+    """The bundle with these weights among its own, and the conventions that they were made for.
+
+    Raises WeightsError where the numbers are none that a network can have.
+    """
+    net = replace(bundle.cfg.net, bn_eps=published.bn_eps)
+    if len(published.mean) in (0, net.channels):  # a network of grey pictures has no such colours
+        net = replace(net, mean=published.mean, std=published.std)
+    cfg = replace(bundle.cfg, net=net)
+    check_tensors(cfg, weights, source)
+    return replace(bundle, cfg=cfg, weights={**bundle.weights, **weights})
 
 
 def _import_bundle(bundle: Bundle, other: Bundle, source: str) -> Imported:
@@ -134,9 +150,8 @@ def _import_bundle(bundle: Bundle, other: Bundle, source: str) -> Imported:
         raise WeightsError(
             f"{source}: {other.cfg.where(0)} is not what {bundle.cfg.source} begins with"
         )
-    net = _normalised(bundle.cfg.net, other.cfg.net)
-    filled = replace(bundle, cfg=replace(bundle.cfg, net=net), weights={**bundle.weights, **taken})
-    return Imported(filled, n_sections, tuple(other.weights.keys() - taken.keys()))
+    left_over = tuple(key for key in other.weights if key not in taken)
+    return Imported(_filled(bundle, taken, other.cfg.net, source), n_sections, left_over)
 
 
 @dataclass
@@ -173,9 +188,11 @@ def _take(
     if isinstance(section, Conv | Connected):
         name = "conv" if isinstance(section, Conv) else "connected"
         wanted = shapes[f"{name}.weight"]
-        if not kernels or kernels[0].tensors["weight"].numel() != torch.Size(wanted).numel():
+        # A matrix may stand for a 1x1 kernel, and the other way round.
+        if not kernels:
             return None
-        if tuple(kernels[0].tensors["weight"].shape[:2]) != wanted[:2]:
+        shape = kernels[0].tensors["weight"].shape
+        if _without_ones(shape) != _without_ones(wanted):
             return None
         unit = kernels.popleft()
         taken[f"{name}.weight"] = unit.tensors["weight"].float().reshape(wanted)
@@ -188,15 +205,18 @@ def _take(
         if not norms or norms[0].tensors["running_mean"].shape != shapes["bn.weight"]:
             return None
         unit = norms.popleft()
+        lacking = {"weight", "bias", "running_var"} - unit.tensors.keys()
+        if lacking:
+            raise WeightsError(f"BatchNorm {unit.name} has no {', '.join(sorted(lacking))}")
         for leaf in ("weight", "bias", "running_mean", "running_var"):
             taken[f"bn.{leaf}"] = unit.tensors[leaf].float()
-        if bias is not None:
+        if bias is not None and bias.shape == taken["bn.running_mean"].shape:
             taken["bn.running_mean"] = taken["bn.running_mean"] - bias.float()
     return taken
 
 
-def _normalised(net: Net, published: Net) -> Net:
-    return replace(net, mean=published.mean, std=published.std, bn_eps=published.bn_eps)
+def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(shape[:2]) if tuple(shape[2:]) == (1, 1) else tuple(shape)
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -208,16 +228,18 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # torch's reader of foreign bytes raises whatever it trips over
-        reason = str(error).splitlines()[0][:120]
         raise WeightsError(
-            f"{path}: holds no plain tensors ({reason}); expected a state dict of torchvision or "
-            "timm"
+            f"{path}: holds no plain tensors ({type(error).__name__}); expected a state dict of "
+            "torchvision or timm, not a pickled model"
         ) from None
     for key in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise WeightsError(f"{path}: expected a state dict, names and tensors alone")
+    for key, tensor in loaded.items():
+        if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_meta:
+            raise WeightsError(f"{path}: {key} is no plain tensor of real numbers")
     return {str(key): tensor for key, tensor in loaded.items()}
 
 

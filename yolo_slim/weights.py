@@ -30,18 +30,28 @@ def expected_shapes(cfg: Cfg) -> dict[str, tuple[int, ...]]:
 
 
 def check_weights(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weights") -> None:
-    """Raises WeightsError unless `weights` has exactly the tensors that `cfg` needs, all finite."""
+    """Raises WeightsError unless `weights` has exactly the tensors that `cfg` needs, all sound."""
     expected = expected_shapes(cfg)
     for key in expected.keys() - weights.keys():
         raise WeightsError(f"{source}: tensor {key} is missing; {cfg.source} needs {expected[key]}")
+    check_tensors(cfg, weights, source)
+
+
+def check_tensors(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weights") -> None:
+    """Raises WeightsError for a tensor that `cfg` has no place for, of another shape, or with
+    numbers that no network can have."""
+    expected = expected_shapes(cfg)
     for key in weights.keys() - expected.keys():
         raise WeightsError(f"{source}: tensor {key} belongs to no section of {cfg.source}")
-    for key, shape in expected.items():
-        found = tuple(weights[key].shape)
-        if found != shape:
-            raise WeightsError(f"{source}: {key} has shape {found}, {cfg.source} needs {shape}")
-        if not torch.isfinite(weights[key]).all():
+    for key, tensor in weights.items():
+        found = tuple(tensor.shape)
+        if found != expected[key]:
+            needed = expected[key]
+            raise WeightsError(f"{source}: {key} has shape {found}, {cfg.source} needs {needed}")
+        if not torch.isfinite(tensor).all():
             raise WeightsError(f"{source}: {key} holds numbers that are not finite")
+        if key.endswith("running_var") and (tensor < 0).any():
+            raise WeightsError(f"{source}: {key} holds negative variances")
 
 
 def random_weights(cfg: Cfg, seed: int = 0) -> Weights:

@@ -219,6 +219,13 @@ def test_keys_that_compute_nothing_are_kept_in_order():
     assert "jitter=.3" in render(cfg)
 
 
+def test_words_beside_a_bracket_are_told_and_an_exponent_is_no_whole_number():
+    cfg = parse(NET + CONV.replace("[convolutional]", "[convolutional] junk"), "my.cfg")
+    assert "my.cfg:5 [convolutional] is read out of '[convolutional]junk'" in cfg.notes[0]
+    with pytest.raises(CfgError, match="filters=1e1: expected a whole number"):
+        parse(NET + CONV.replace("filters=8", "filters=1e1"))
+
+
 def test_a_key_that_nobody_reads_is_told_with_what_it_may_mean():
     cfg = parse(NET + CONV.replace("stride=1", "strid=2") + "bin_output=1\nfoo=1\n", "my.cfg")
     assert cfg.notes == (
@@ -347,7 +354,7 @@ FAULTS = {
         [":12 [maxpool]", "out_channels=9", "8 channels"],
     ),
     "yolo v1 head": (
-        NET + "[connected]\noutput=10\n[detection]\nside=2\nnum=1\nclasses=1\n",
+        NET + "[connected]\noutput=10\n[detection]\ncoords=4\nside=2\nnum=1\nclasses=1\n",
         [":7 [detection]", "10 values", "= 24"],
     ),
     "two kinds of heads": (

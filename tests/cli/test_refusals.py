@@ -184,3 +184,56 @@ def test_a_tool_is_a_door_to_the_same_verb(tmp_path):
     assert told.stderr == ""
     document = json.loads((tmp_path / "zoo.json").read_text())
     assert document["yolov3-tiny"] == {"parameters": 8_852_366, "macs": 2_782_480_896}
+
+
+def told(command: str, capsys) -> tuple[int, str, str]:
+    """Exit status, standard output in one line, standard error of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), " ".join(out.split()), err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["convert typo.cfg --weights my.weights --out made", "prune typo.cfg --weights my.weights "
+     "--ratio 0.1 --out made", "export_onnx typo.cfg --weights my.weights --out made.onnx",
+     "detect typo.cfg picture.png --weights my.weights --out made",
+     "profile typo.cfg --weights my.weights --runtime torch"],
+    ids=lambda c: c.split()[0],
+)  # fmt: skip
+def test_every_verb_tells_a_misspelt_key(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cfg = build("yolov3-nano", 2, 64)
+    write_darknet_weights(Path("my.weights"), cfg, random_weights(cfg))
+    Path("typo.cfg").write_text(render(cfg).replace("size=3\n", "size=3\nstrid=2\n", 1))
+    cv2.imwrite("picture.png", np.zeros((40, 40, 3), np.uint8))
+    status, out, err = told(command, capsys)
+    assert (status, err) == (0, "")
+    assert "strid=2 is kept, and read by nobody; did you mean stride?" in out
+
+
+def test_profile_counts_the_network_as_it_was_made(tmp_path, capsys):
+    for runtime in ("torch", "onnxruntime"):
+        path = tmp_path / f"{runtime}.json"
+        command = f"profile mobilenetv2-0.5 --size 32 --runtime {runtime} --json {path}"
+        assert told(command, capsys)[0] == 0
+        assert json.loads(path.read_text())["totals"]["parameters"] == 1_968_680
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("profile yolov3-tiny --size 100", "--size 100 does not fit yolov3-tiny"),
+        ("zoo --match nothing", "'nothing'"),
+        ("convert mobilenetv2 --backbone-weights none.pth --out x", "none.pth: cannot be read"),
+        ("convert yolov3-mobilenetv4 --out x", "did you mean yolov3-mobilenetv"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_told_in_a_line(command, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = told(command, capsys)
+    assert status == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

@@ -50,10 +50,10 @@ def _anchors(b: Block) -> Anchors:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def _head(b: Block) -> dict[str, Any]:
+def _head(b: Block, classes: int = 20) -> dict[str, Any]:
     """What every head has; to be asked last, since it takes the rest of the keys as extras."""
     return {
-        "classes": b.get_int("classes", 20, at_least=1, at_most=65536),
+        "classes": b.get_int("classes", classes, at_least=1, at_most=65536),
         "nms_kind": b.get_choice("nms_kind", _NMS_KINDS, "default"),
         "beta_nms": b.get_float("beta_nms", 0.6),
         "line": b.line,
@@ -73,14 +73,14 @@ def _read_region(b: Block, index: int) -> Region:
 
 
 def _read_detection(b: Block, index: int) -> Detection:
-    if b.get_int("coords", 4) != 4:
-        raise CfgError(f"{b.where} coords={b.get_text('coords', '')}: only 4 is supported")
+    if b.get_int("coords", 1) != 4:
+        raise CfgError(f"{b.where} coords={b.get_text('coords', '1')}: only 4 is supported")
     return Detection(
         side=b.get_int("side", 7, at_least=1, at_most=1024),
         num=b.get_int("num", 1, at_least=1, at_most=4096),
         softmax=b.get_flag("softmax"),
         sqrt=b.get_flag("sqrt"),
-        **_head(b),
+        **_head(b, classes=1),
     )
 
 

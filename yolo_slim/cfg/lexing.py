@@ -55,8 +55,10 @@ class Block:
 
     def get_int(self, key: str, default: int, at_least: int = 0, at_most: int = 1 << 20) -> int:
         number = self.get_float(key, default)
-        if number != int(number) or not at_least <= number <= at_most:
-            found = self.raw(key)
+        found = self.raw(key)
+        # Darknet's atoi stops at an exponent: 1e3 would be 1 there.
+        exponent = found is not None and "e" in found[0].split("#")[0].lower()
+        if exponent or number != int(number) or not at_least <= number <= at_most:
             line = found[1] if found else self.line
             value = found[0] if found else default
             raise CfgError(
@@ -166,6 +168,8 @@ def lex(text: str, source: str) -> list[Block]:
                 raise CfgError(f"{source}:{line_number}: more than {MAX_SECTIONS} sections")
             kind = line[1:].split("]")[0]
             blocks.append(Block(ALIASES.get(kind, kind), line_number, source))
+            if line != f"[{kind}]":
+                blocks[-1].note(f"is read out of {line[:40]!r}, which Darknet would not know")
             continue
         key, equals, value = line.partition("=")
         if not equals or not key:

@@ -61,8 +61,8 @@ def _verify_net(cfg: Cfg) -> None:
             raise CfgError(
                 f"{cfg.where(-1)} {key} has {len(values)} numbers, channels={net.channels}"
             )
-    if any(value <= 0 for value in net.std):
-        raise CfgError(f"{cfg.where(-1)} std={net.std}: expected positive numbers")
+    if any(value < 1e-6 for value in net.std):
+        raise CfgError(f"{cfg.where(-1)} std={net.std}: expected positive numbers, 1e-6 or more")
 
 
 def _verify_yolo(cfg: Cfg, index: int, section: Yolo) -> None:

@@ -20,6 +20,11 @@ def main(argv: list[str] | None = None) -> None:
         app(args=argv, prog_name="yolo-slim")
     except YoloSlimError as error:
         _fail(str(error), error.exit_status)
+    except (MemoryError, RuntimeError) as error:
+        # torch says so by a RuntimeError of its own.
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        _fail("out of memory: take a smaller --size or --batch-size", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 1 if error.errno == errno.ENOSPC else 2)

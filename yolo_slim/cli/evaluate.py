@@ -23,6 +23,7 @@ from yolo_slim.cli.options import (
     console,
     dataset,
     progress,
+    tell_notes,
     write_json,
 )
 from yolo_slim.cli.targets import check_file
@@ -59,6 +60,7 @@ def evaluate(
     source = ModelSource(model, weights, names, size)
     check_file(json, [*source.files, data, annotations])
     with open_session(source, runtime, threads) as session:
+        tell_notes(session.cfg)
         val_data = dataset(data, images, annotations, "val")
         require_boxes(val_data)
         detector = Detector(session, conf, nms, resize_mode=resize)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from yolo_slim.cli.options import Model, NamesFile, Size, WeightsFile, console
+from yolo_slim.cli.options import Model, NamesFile, Size, WeightsFile, console, tell_notes
 from yolo_slim.cli.targets import check_file
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx as export_bundle
@@ -33,6 +33,7 @@ def export_onnx(
     source = ModelSource(model, weights, names, size)
     check_file(out, source.files)
     bundle = load_model(source)
+    tell_notes(bundle.cfg)
     export_bundle(bundle, out, int8, dynamic_batch)
     console.print(
         f"{out}: {human(out.stat().st_size, 'B')}, input {bundle.cfg.net.width}x"

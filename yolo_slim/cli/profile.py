@@ -24,7 +24,7 @@ from yolo_slim.cli.options import (
 )
 from yolo_slim.cli.targets import check_file
 from yolo_slim.files import whole_file
-from yolo_slim.pipeline.models import ModelSource, session_opener
+from yolo_slim.pipeline.models import ModelSource, load_model, session_opener
 from yolo_slim.report.sections import markdown_table, section_table
 from yolo_slim.report.table import human
 from yolo_slim.runtime.latency import Latency, measure_latency
@@ -55,7 +55,11 @@ def profile(
             name: session_opener(source, Path(folder), runtime, threads, untrained=True)
             for name, source in sources.items()
         }
-        cfgs = {name: opener().cfg for name, opener in openers.items()}
+        cfgs = {
+            # As it was made, not as the engine folds it.
+            name: opener().cfg if sources[name].is_onnx else load_model(sources[name], True).cfg
+            for name, opener in openers.items()
+        }
         with progress(f"latency in {runtime}") as advance:
             latencies = measure_latency(openers, progress=advance)
     tell_notes(cfgs[model])

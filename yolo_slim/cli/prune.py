@@ -9,7 +9,15 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from yolo_slim.cfg import Conv, totals
-from yolo_slim.cli.options import JsonFile, Model, OutFolder, WeightsFile, console, write_json
+from yolo_slim.cli.options import (
+    JsonFile,
+    Model,
+    OutFolder,
+    WeightsFile,
+    console,
+    tell_notes,
+    write_json,
+)
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
@@ -61,6 +69,7 @@ def prune(
     check_bundle(out, source.files)
     check_file(json, source.files)
     bundle = load_model(source)
+    tell_notes(bundle.cfg)
     plan = make_plan(bundle, step)
     pruned = prune_bundle(bundle, plan, step.absorb)
     save_bundle(pruned, out)

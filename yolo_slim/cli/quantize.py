@@ -17,6 +17,7 @@ from yolo_slim.cli.options import (
     console,
     dataset,
     progress,
+    tell_notes,
 )
 from yolo_slim.cli.targets import check_bundle, save_bundle
 from yolo_slim.console import warn
@@ -39,6 +40,7 @@ def quantize(
     source = ModelSource(model, weights)
     check_bundle(out, source.files)
     bundle = load_model(source)
+    tell_notes(bundle.cfg)
     train_data = dataset(data, images, annotations, "train")
     count = min(n_images, len(train_data.samples))
     if count < 16:

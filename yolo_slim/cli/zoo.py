@@ -26,7 +26,7 @@ def zoo(
         for title in ("px", "parameters", "MACs"):
             table.add_column(title, justify="right")
         for name in names:
-            if match in name and (cfg := _built(name, size)) is not None:
+            if match.lower() in name and (cfg := _built(name, size)) is not None:
                 total = totals(cfg)
                 row = (str(cfg.net.width), human(total.parameters), human(total.macs))
                 table.add_row(name, *row)

@@ -37,10 +37,11 @@ def write_darknet_pair(
     if bundle.precision is not None:
         raise InputError("a Darknet pair has no place for INT8 ranges: convert the float bundle")
     unknown = extensions(bundle.cfg)
+    more = f" (and {len(unknown) - 1} more places)" if len(unknown) > 1 else ""
     if unknown and not allow_extensions:
         raise InputError(
-            f"{unknown[0]} (and {len(unknown) - 1} more places): Darknet does not know it and "
-            "would compute something else; --allow-extensions writes the pair all the same"
+            f"{unknown[0]}{more}: Darknet does not know it and would compute something else; "
+            "--allow-extensions writes the pair all the same"
         )
     cfg = replace(bundle.cfg, net=replace(bundle.cfg.net, bn_eps=BN_EPS[reader]))
     weights = shift_epsilon(bundle.weights, bundle.cfg.net.bn_eps, BN_EPS[reader])

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from yolo_slim.bundle import CFG, Bundle, is_bundle, load_bundle, read_names
 from yolo_slim.cfg import Cfg, read_cfg, resize
+from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.darknet_weights import read_darknet_weights
-from yolo_slim.errors import InputError
+from yolo_slim.errors import CfgError, InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.runtime.session import (
     OnnxSession,
@@ -67,8 +68,21 @@ def load_model(source: ModelSource, untrained: bool = False, classes: int | None
             raise InputError(f"{source.names}: no class names found, expected one a line")
         bundle = replace(bundle, class_names=class_names)
     if source.size_px is not None:
-        bundle = replace(bundle, cfg=resize(bundle.cfg, source.size_px, source.size_px))
+        bundle = replace(bundle, cfg=_resized(bundle.cfg, source.size_px))
     return bundle
+
+
+def _resized(cfg: Cfg, size_px: int) -> Cfg:
+    try:
+        return resize(cfg, size_px, size_px)
+    except CfgError as error:
+        stride = coarsest_stride(cfg)
+        if size_px % stride == 0:
+            raise
+        raise InputError(
+            f"--size {size_px} does not fit {cfg.source}: its maps meet at multiples of {stride} "
+            f"px ({error})"
+        ) from None
 
 
 def load_cfg(model: str) -> Cfg:
