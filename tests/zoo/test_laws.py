@@ -151,3 +151,9 @@ def test_every_name_builds_and_the_nearest_is_told():
     with pytest.raises(InputError, match="did you mean"):
         build("yolov3-mobilenetv4")
     assert isinstance(build("darknet53").sections[-1], Softmax)
+
+
+def test_yolov3_tiny_stands_on_darknet_tiny():
+    """The detector by its own name and the one by its parts are one network."""
+    ours, own = build("yolov3-tiny-darknet-tiny"), build("yolov3-tiny")
+    assert ours.sections == own.sections

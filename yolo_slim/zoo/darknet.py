@@ -57,6 +57,13 @@ def darknet53(classes: int = 1000) -> Classifier:
     return Classifier(backbone.sections, stages, top, NATIVE)
 
 
+def darknet_tiny_classifier(classes: int = 1000) -> Classifier:
+    """The backbone of YOLOv3-tiny, with the top of Darknet-53."""
+    backbone = darknet_tiny()
+    stages = (*reversed(backbone.laterals), len(backbone.sections) - 1)
+    return Classifier(backbone.sections, stages, (Avgpool(), _logits(classes), Softmax()), NATIVE)
+
+
 def darknet19(classes: int = 1000) -> Classifier:
     """19 convolutions; pools between stages that alternate 3x3 with 1x1, as in darknet19.cfg."""
     trunk, stages = Trunk(), []
@@ -80,4 +87,5 @@ def _logits(classes: int) -> Conv:
 CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
     "darknet19": darknet19,
     "darknet53": darknet53,
+    "darknet-tiny": darknet_tiny_classifier,
 }
