@@ -58,7 +58,10 @@ class Imported:
     def __str__(self) -> str:
         cfg, last = self.bundle.cfg, self.n_sections - 1
         told = f"sections 0 to {last} of {len(cfg)} filled, up to {cfg.where(last)}"
-        return f"{told}; left over: {', '.join(self.left_over)}" if self.left_over else told
+        if not self.left_over:
+            return told
+        some = ", ".join(self.left_over[:6]) + (", ..." if len(self.left_over) > 6 else "")
+        return f"{told}; {len(self.left_over)} tensors are left over: {some}"
 
 
 def import_backbone(bundle: Bundle, source: str) -> Imported:
@@ -146,9 +149,11 @@ def _import_bundle(bundle: Bundle, other: Bundle, source: str) -> Imported:
             break
         n_sections += 1
     taken = {k: v for k, v in other.weights.items() if int(k.split(".")[0]) < n_sections}
-    if not taken:
+    kernels = [key for key in other.weights if key not in taken and other.weights[key].dim() > 1]
+    if not taken or len(kernels) > MOST_LEFT:
         raise WeightsError(
-            f"{source}: {other.cfg.where(0)} is not what {bundle.cfg.source} begins with"
+            f"{source}: from {other.cfg.where(n_sections)} on it is not what {bundle.cfg.source} "
+            f"begins with; {len(kernels)} kernels are left over"
         )
     left_over = tuple(key for key in other.weights if key not in taken)
     return Imported(_filled(bundle, taken, other.cfg.net, source), n_sections, left_over)

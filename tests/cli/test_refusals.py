@@ -226,6 +226,8 @@ def test_profile_counts_the_network_as_it_was_made(tmp_path, capsys):
     [
         ("profile yolov3-tiny --size 100", "--size 100 does not fit yolov3-tiny"),
         ("zoo --match nothing", "'nothing'"),
+        ("scale yolov3-nano --phi 1 --latency", "--latency goes with --search"),
+        ("zoo --json .", ". is a folder"),
         ("convert mobilenetv2 --backbone-weights none.pth --out x", "none.pth: cannot be read"),
         ("convert yolov3-mobilenetv4 --out x", "did you mean yolov3-mobilenetv"),
     ],

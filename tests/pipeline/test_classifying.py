@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from yolo_slim.cfg import parse
 from yolo_slim.cli import main
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.folders import LabelledSet, collate_labelled, middle, read_picture_folders
-from yolo_slim.errors import DataError, InputError
+from yolo_slim.errors import DataError, InputError, WeightsError
 from yolo_slim.pipeline.classifying import read_splits, require_logits, top_scorer
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.train.classify import classification_loss, logits
@@ -58,6 +60,12 @@ def test_a_classifier_learns_and_a_detector_takes_its_backbone(digits, tmp_path,
     scores = top_scorer(trained.cfg, validation)(network_of(trained.cfg, trained.weights))
     assert scores["top1"] >= 0.8
     assert scores["top5"] >= scores["top1"]
+
+    table = tmp_path / "scores.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(out), "--data", str(digits), "--json", str(table)])
+    assert ended.value.code == 0
+    assert json.loads(table.read_text())["top1"] == scores["top1"]
 
     detector = parse(
         SMALL.split("[avgpool]")[0] + "[convolutional]\nfilters=18\nsize=1\nactivation=linear\n"
@@ -146,3 +154,11 @@ def test_a_detector_on_a_folder_and_a_classifier_on_a_description_are_refused(di
             main([*arguments, "--out", str(tmp_path / "run")])
         assert ended.value.code == 2
         assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_of_another_network_is_refused(tmp_path):
+    small = build("mobilenetv3-small", 2, 32)
+    Bundle(small, random_weights(small)).save(tmp_path / "small")
+    large = build("yolov3-tiny-mobilenetv3-large", 2, 64)
+    with pytest.raises(WeightsError, match=r"from .* on it is not what .* kernels are left over"):
+        import_backbone(Bundle(large, random_weights(large)), str(tmp_path / "small"))

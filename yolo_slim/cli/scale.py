@@ -72,6 +72,10 @@ def scale(
         raise InputError("name exactly one of --phi P, --search and --rank FILE.csv")
     if out is not None and phi is None:
         raise InputError("--out goes with --phi alone")
+    if latency and not search_grid:
+        raise InputError("--latency goes with --search alone")
+    if target_macs is not None and rank is None:
+        raise InputError("--target-macs goes with --rank alone")
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
     check_file(out, [Path(model)] if model else [])
@@ -149,10 +153,11 @@ def _rank(path: Path, target_macs: float, w: float) -> list[Row]:
     for row in rows:
         row["reward"] = reward(row["AP"], row["macs"], target_macs, w)
     rows.sort(key=lambda row: row["reward"], reverse=True)
-    table = Table(*(column for column in rows[0]))
+    shown = ("name", "AP", "macs", "reward")  # other columns go to the JSON
+    table = Table(*shown)
     for row in rows:
-        cells = (f"{v:.6g}" if isinstance(v, float) else str(v) for v in row.values())
-        table.add_row(*cells)
+        values = (row[column] for column in shown)
+        table.add_row(*(f"{v:.6g}" if isinstance(v, float) else str(v) for v in values))
     console.print(table)
     return rows
 
