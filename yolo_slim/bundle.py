@@ -20,6 +20,9 @@ CFG, WEIGHTS, PRECISION, NAMES, HISTORY = (
     "model.cfg", "model.safetensors", "precision.json", "names.txt", "history.json",
 )  # fmt: skip
 
+BUNDLE_IN_RUN = "bundle"
+"""Where a training, or a step of a pipeline, leaves its result in its folder."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -124,6 +127,12 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 def is_bundle(path: Path) -> bool:
     return (path / CFG).is_file() and (path / WEIGHTS).is_file()
+
+
+def bundle_folder(path: Path) -> Path:
+    """The bundle in the folder of a run; `path` itself where it is a bundle, or holds none."""
+    inner = path / BUNDLE_IN_RUN
+    return inner if not is_bundle(path) and is_bundle(inner) else path
 
 
 def require_replaceable(path: Path) -> None:

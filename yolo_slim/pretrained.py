@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from yolo_slim.bundle import Bundle, is_bundle, load_bundle
+from yolo_slim.bundle import Bundle, bundle_folder, load_bundle
 from yolo_slim.cfg import Batchnorm, Cfg, Connected, Conv, Net, Section, tensor_shapes
 from yolo_slim.darknet_weights import read_darknet_backbone
 from yolo_slim.errors import InputError, RunError, WeightsError
@@ -78,9 +78,7 @@ def import_backbone(bundle: Bundle, source: str) -> Imported:
     if not source:
         raise InputError("--backbone-weights names no file")
     if path.is_dir():
-        run = path / "bundle"  # where a training leaves it
-        folder = run if is_bundle(run) and not is_bundle(path) else path
-        imported = _import_bundle(bundle, load_bundle(folder), source)
+        imported = _import_bundle(bundle, load_bundle(bundle_folder(path)), source)
     elif source in LIBRARIES:
         imported = import_state_dict(bundle, _download(bundle.cfg, source), source)
     elif path.suffix in (".pth", ".pt", ".safetensors"):

@@ -68,10 +68,12 @@ class Cfg:
 
     @property
     def yolos(self) -> tuple[Yolo, ...]:
-        """The heads of a detector that can be trained: [yolo] sections alone.
+        """The heads of a detector that can be trained; raises as require_yolos does."""
+        self.require_yolos()
+        return tuple(s for s in self.sections if isinstance(s, Yolo))
 
-        Raises CfgError where there is no head, or one of another kind.
-        """
+    def require_yolos(self) -> None:
+        """Raises CfgError where there is no head, or one of another kind than [yolo]."""
         if not self.heads:
             raise CfgError(f"{self.source} has no [yolo] section: it is no detector")
         for index in self.head_indices:
@@ -80,7 +82,6 @@ class Cfg:
                     f"{self.where(index)}: expected [yolo] heads alone; others can be evaluated, "
                     "pruned and exported, not trained"
                 )
-        return tuple(s for s in self.sections if isinstance(s, Yolo))
 
     @property
     def n_classes(self) -> int:

@@ -27,8 +27,12 @@ from yolo_slim.cli.options import (
     write_json,
 )
 from yolo_slim.cli.targets import check_file
-from yolo_slim.errors import InputError
-from yolo_slim.pipeline.classifying import read_splits, require_logits, top_scorer
+from yolo_slim.pipeline.classifying import (
+    read_splits,
+    require_classifier,
+    require_logits,
+    top_scorer,
+)
 from yolo_slim.pipeline.models import ModelSource, load_model, open_session
 from yolo_slim.pipeline.scoring import require_boxes, score
 from yolo_slim.runtime.detector import Detector
@@ -87,11 +91,7 @@ def evaluate(
 
 def _evaluate_classifier(source: ModelSource, data: Path, json: Path | None) -> None:
     bundle = load_model(source)
-    if bundle.cfg.heads:
-        raise InputError(
-            f"{data} is a folder of labelled pictures; the detector {source.model} needs a .yaml "
-            "or .data description"
-        )
+    require_classifier(bundle.cfg, source.model, data)
     tell_notes(bundle.cfg)
     training, validation = read_splits(data)
     folders = validation or training

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
 from yolo_slim.cfg import with_anchors
 from yolo_slim.cli.options import (
     Annotations,
@@ -33,11 +33,11 @@ from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.pipeline.anchors import fitted_anchors
-from yolo_slim.pipeline.classifying import read_splits, train_classifier
-from yolo_slim.pipeline.models import BUNDLE_IN_RUN, ModelSource, load_model
+from yolo_slim.pipeline.classifying import read_splits, require_classifier, train_classifier
+from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import network_scorer, require_boxes, require_classes
 from yolo_slim.runtime.session import default_workers
-from yolo_slim.train.loop import CHECKPOINT, require_trainable
+from yolo_slim.train.loop import CHECKPOINT
 from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.zoo import names as zoo_names
@@ -110,7 +110,7 @@ def train(
     bundle = load_model(source, untrained=True, classes=len(train_data.class_names))
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
-    require_trainable(bundle.cfg)
+    bundle.cfg.require_yolos()
     require_classes(bundle.cfg.n_classes, train_data, model)
     if anchors == "fit":
         anchors_wh = fitted_anchors(bundle.cfg, train_data, seed)
@@ -145,11 +145,7 @@ def _train_classifier(
 ) -> Bundle:
     training, validation = read_splits(data)
     bundle = load_model(source, untrained=True, classes=len(training.class_names))
-    if bundle.cfg.heads:
-        raise InputError(
-            f"{data} is a folder of labelled pictures, to train a classifier on; the detector "
-            f"{source.model} needs a .yaml or .data description"
-        )
+    require_classifier(bundle.cfg, source.model, data)
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
     augmentation = Augmentation(mosaic_p=0, flip_p=flip)

@@ -42,6 +42,18 @@ def read_splits(data: Path) -> tuple[PictureFolders, PictureFolders | None]:
     return training, validation
 
 
+def require_classifier(cfg: Cfg, model: str, data: Path) -> None:
+    """Raises InputError for a detector: pictures in a folder a class have no boxes.
+
+    model: what was typed, for the message.
+    """
+    if cfg.heads:
+        raise InputError(
+            f"{data} is a folder of labelled pictures; the detector {model} needs a .yaml or .data "
+            "description"
+        )
+
+
 def require_logits(cfg: Cfg, folders: PictureFolders) -> None:
     """Raises InputError unless `cfg` gives one number for each class."""
     shape, n_classes = infer_shapes(cfg)[-1], len(folders.class_names)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from yolo_slim.bundle import CFG, Bundle, is_bundle, load_bundle, read_names
+from yolo_slim.bundle import CFG, Bundle, bundle_folder, is_bundle, load_bundle, read_names
 from yolo_slim.cfg import Cfg, read_cfg, resize
 from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.darknet_weights import read_darknet_weights
@@ -24,8 +24,6 @@ from yolo_slim.runtime.session import (
 )
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build, names, near_names
-
-BUNDLE_IN_RUN = "bundle"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class ModelSource:
     @property
     def files(self) -> list[Path]:
         """What is read of it: no command may write over these."""
-        folder = _bundle_folder(self.path)
+        folder = bundle_folder(self.path)
         model = sorted(folder.iterdir()) if folder.is_dir() else [self.path]
         return [*model, *(path for path in (self.weights, self.names) if path is not None)]
 
@@ -88,9 +86,9 @@ def _resized(cfg: Cfg, size_px: int) -> Cfg:
 def load_cfg(model: str) -> Cfg:
     """The cfg of what `load_model` reads, without its numbers."""
     path = Path(model)
-    for folder in (path, path / BUNDLE_IN_RUN):
-        if is_bundle(folder):
-            return read_cfg(folder / CFG)
+    folder = bundle_folder(path)
+    if is_bundle(folder):
+        return read_cfg(folder / CFG)
     if path.suffix == ".cfg":
         return read_cfg(path)
     if model in names():
@@ -160,7 +158,7 @@ def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
     if path.is_dir():
         if source.weights is not None:
             raise InputError(f"{path} is a folder with weights of its own: leave out --weights")
-        return load_bundle(_bundle_folder(path))
+        return load_bundle(bundle_folder(path))
     if path.suffix == ".cfg":
         cfg = read_cfg(path)
         return _with_weights(cfg, source, untrained)
@@ -172,11 +170,6 @@ def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
         f"{source.model!r} is no bundle folder, .cfg or .onnx file that exists, and no name of the "
         f"zoo{near_names(source.model)} `yolo-slim zoo` lists them"
     )
-
-
-def _bundle_folder(path: Path) -> Path:
-    inner = path / BUNDLE_IN_RUN
-    return inner if not is_bundle(path) and is_bundle(inner) else path
 
 
 def _with_weights(cfg: Cfg, source: ModelSource, untrained: bool) -> Bundle:

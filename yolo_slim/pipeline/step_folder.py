@@ -7,7 +7,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, load_bundle
 from yolo_slim.files import whole_file
 from yolo_slim.report.model import StepRow
 
@@ -15,7 +15,7 @@ ONNX = "model.onnx"
 RECIPE, DATA = "recipe.toml", "data"
 """What lies in the folder of a run beside the folders of its steps."""
 
-_RESULT, _KEY, _BUNDLE = "result.json", "recipe-key.txt", "bundle"
+_RESULT, _KEY = "result.json", "recipe-key.txt"
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ def begin(folder: Path, key: str) -> Done | None:
     if not result.is_file():
         return None
     row = StepRow(**json.loads(result.read_text()))
-    return Done(row.name, folder, row, load_bundle(folder / _BUNDLE))
+    return Done(row.name, folder, row, load_bundle(folder / BUNDLE_IN_RUN))
 
 
 def finish(folder: Path, row: StepRow, bundle: Bundle) -> Done:
     """From here on the step is done: the bundle is kept, then the row that says so."""
-    bundle.save(folder / _BUNDLE)
+    bundle.save(folder / BUNDLE_IN_RUN)
     with whole_file(folder / _RESULT) as temporary:
         temporary.write_text(json.dumps(asdict(row), indent=1))
     return Done(row.name, folder, row, bundle)

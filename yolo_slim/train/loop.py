@@ -19,7 +19,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg
 from yolo_slim.console import plain_console, warn
 from yolo_slim.errors import InputError
 from yolo_slim.train.module import INPUT_HW, Average, DetectorModule
@@ -53,11 +52,6 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         return iter(torch.randperm(len(self.data), generator=generator).tolist())
-
-
-def require_trainable(cfg: Cfg) -> None:
-    """Raises CfgError for a network whose heads the loss does not know."""
-    assert cfg.yolos
 
 
 def train(
