@@ -1,4 +1,4 @@
-"""yolo-slim data: see yolo_slim/cli/data.py."""
+"""yolo-slim data: see yolo_slim/cli/data."""
 
 import sys
 from pathlib import Path

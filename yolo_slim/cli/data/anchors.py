@@ -1,36 +1,18 @@
-"""yolo-slim data digits | anchors"""
+"""yolo-slim data anchors"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from yolo_slim.cfg import resize
-from yolo_slim.cli.options import Annotations, Data, Images, Seed, console, dataset
+from yolo_slim.cli.options import Annotations, Data, Images, console, dataset
 from yolo_slim.data.anchors import best_iou, fit_anchors
-from yolo_slim.data.digits import make_digits
 from yolo_slim.pipeline.anchors import box_sizes
 from yolo_slim.zoo import build
 
-app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
 
-
-@app.command("digits")
-def digits(
-    out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
-    train: Annotated[int, typer.Option(min=1, max=100_000, help="Training images.")] = 1200,
-    val: Annotated[int, typer.Option(min=1, max=100_000, help="Validation images.")] = 200,
-    size: Annotated[int, typer.Option(min=96, max=2048, help="Side of an image in px.")] = 160,
-    seed: Seed = 0,
-) -> None:
-    """Compose a detection set from scikit-learn's 1,797 handwritten digits."""
-    make_digits(out, train, val, size, seed)
-    console.print(f"{out / 'digits.yaml'}: {train} images to train on, {val} to score")
-
-
-@app.command("anchors")
 def anchors(
     data: Data = None,
     images: Images = None,

@@ -1,0 +1,12 @@
+"""yolo-slim data: make data sets, and look at them; one module a command."""
+
+from __future__ import annotations
+
+import typer
+
+from yolo_slim.cli.data.anchors import anchors
+from yolo_slim.cli.data.digits import digits
+
+app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
+app.command("digits")(digits)
+app.command("anchors")(anchors)
