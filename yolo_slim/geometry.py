@@ -91,13 +91,20 @@ def visible(
     return enough
 
 
-def render(image: np.ndarray, frame: Frame, input_hw: tuple[int, int]) -> np.ndarray:
+def render(
+    image: np.ndarray,
+    frame: Frame,
+    input_hw: tuple[int, int],
+    image_hw: tuple[int, int] | None = None,
+) -> np.ndarray:
     """The input as the network sees it: uint8 [h, w, 3] from a picture uint8 [H, W, 3].
 
     Bilinear; what the picture does not cover is BORDER_GREY. For `stretch` this is
     `cv2.resize(image, (w, h))` and nothing else, as `cv2.dnn.blobFromImage` does it.
+
+    image_hw: the size that `frame` was made for, where `image` was decoded at a smaller one.
     """
-    height, width = image.shape[:2]
+    height, width = image_hw or image.shape[:2]
     pasted_w, pasted_h = round(width * frame.scale_x), round(height * frame.scale_y)
     pasted = cv2.resize(image, (pasted_w, pasted_h), interpolation=cv2.INTER_LINEAR)
     if (pasted_h, pasted_w) == tuple(input_hw):

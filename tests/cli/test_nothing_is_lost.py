@@ -232,10 +232,14 @@ def training(place: Path, trained: list[Path]) -> Path:
 
 CONTRADICTIONS = {
     "another model": ("--epochs 3", "train yolov3-tiny", "of another model"),
-    "sparsity": ("--epochs 3 --sparsity 0.3", None, "begun without sparsity"),
-    "another rate": ("--epochs 3 --lr 0.01", None, "--lr 0.001, not 0.01"),
-    "another size": ("--epochs 3 --size 96", None, "begun at 64x64 px, not 96x96"),
-    "fewer epochs": ("--epochs 1", None, "has done 2 epochs"),
+    "sparsity": ("--epochs 3 --sparsity 0.3", None, "begun with --sparsity 0, and now it is 0.3"),
+    "another rate": ("--epochs 3 --lr 0.01", None, "begun with --lr 0.001, and now it is 0.01"),
+    "another size": ("--epochs 3 --size 96", None, "begun with --size 64x64, and now it is 96x96"),
+    "fewer epochs": ("--epochs 1", None, "is of epoch 2, more than --epochs 1"),
+    "another batch": ("--epochs 3 --batch-size 1", None, "begun with --batch-size 2, and now"),
+    "another seed": ("--epochs 3 --seed 1", None, "begun with --seed 0, and now it is 1"),
+    "other pictures": ("--epochs 3 --mosaic 0.9", None, "begun with augmentation"),
+    "another optimizer": ("--epochs 3 --optimizer sgd", None, "begun with --optimizer adamw"),
 }
 
 

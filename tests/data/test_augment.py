@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from yolo_slim.data.augment import Augmentation, apply, build_augmentation, mosaic, reseed
+from yolo_slim.data.augment import Augmentation, apply, build_augmentation, reseed
+from yolo_slim.data.mixing import mosaic
 
 GROUND, INK = 40, 255
 

@@ -82,13 +82,13 @@ def test_a_classifier_learns_and_a_detector_takes_its_backbone(digits, tmp_path,
 def test_items_are_crops_that_a_seed_fixes(digits):
     folders = read_picture_folders(digits / "train")
     pictures = LabelledSet(folders, (24, 20), Augmentation(), seed=3)
-    image, label = pictures[5]
+    image, label, _ = pictures[5]
     assert image.shape == (3, 24, 20)
     assert label == folders.class_ids[5]
     assert torch.equal(image, LabelledSet(folders, (24, 20), Augmentation(), seed=3)[5][0])
     pictures.set_epoch(1)
     assert not torch.equal(image, pictures[5][0])
-    images, labels = collate_labelled([pictures[k] for k in (0, 399)])
+    images, labels, _ = collate_labelled([pictures[k] for k in (0, 399)])
     assert images.shape == (2, 3, 24, 20)
     assert labels.tolist() == [0, 9]
 

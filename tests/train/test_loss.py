@@ -10,7 +10,7 @@ import torch
 
 from yolo_slim.cfg import Cfg, Yolo
 from yolo_slim.errors import InputError
-from yolo_slim.train.loss import LossWeights, best_overlap, detection_loss
+from yolo_slim.train.loss import LossSettings, best_overlap, detection_loss
 from yolo_slim.train.schedule import FINAL_SHARE, lr_share, lr_sum
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.targets import assign, shape_iou
@@ -118,8 +118,10 @@ def test_terms_scale_with_their_weights():
     torch.manual_seed(0)
     raws = [torch.randn(1, 24, *grid) for grid in GRIDS]
     targets = torch.tensor([target(0, 2, 9, 41, 23, 27)])
-    one = detection_loss(raws, targets, cfg, LossWeights(1, 1, 1))
-    other = detection_loss(raws, targets, cfg, LossWeights(2, 3, 4))
+    one = detection_loss(raws, targets, cfg, LossSettings(box_weight=1))
+    other = detection_loss(
+        raws, targets, cfg, LossSettings(box_weight=2, objectness_weight=3, class_weight=4)
+    )
     for key, factor in {"box": 2, "objectness": 3, "classes": 4}.items():
         assert other[key].item() == pytest.approx(factor * one[key].item())
         assert one[key] > 0

@@ -37,7 +37,7 @@ class Pictures(Dataset):
     def __getitem__(self, index: int):
         draw = torch.Generator().manual_seed(index)
         image = torch.randint(0, 256, (3, 32, 32), generator=draw, dtype=torch.uint8)
-        return image, torch.tensor([[0, 6.0, 6.0, 22.0, 22.0]])
+        return image, torch.tensor([[0, 6.0, 6.0, 22.0, 22.0]]), ()
 
 
 def trained(tmp_path, monkeypatch, **changes) -> tuple[list[float], Bundle]:

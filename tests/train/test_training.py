@@ -27,7 +27,7 @@ class Squares(Dataset):
     def __getitem__(self, index):
         image = torch.full((3, 32, 32), 90, dtype=torch.uint8)
         image[:, 4 + index : 20 + index, 8:24] = 250
-        return image, torch.tensor([[index % 2, 8.0, 4.0 + index, 24.0, 20.0 + index]])
+        return image, torch.tensor([[index % 2, 8.0, 4.0 + index, 24.0, 20.0 + index]]), ()
 
 
 def test_soft_threshold_stops_at_zero():

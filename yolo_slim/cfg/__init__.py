@@ -46,6 +46,7 @@ from yolo_slim.cfg.sections import (
 from yolo_slim.cfg.shapes import Shape, infer_shapes, input_shape
 from yolo_slim.cfg.tensors import tensor_shapes
 from yolo_slim.cfg.text import parse, read_cfg, render
+from yolo_slim.cfg.training_keys import BoxLoss, HeadKeys, NetKeys, head_keys, net_keys
 from yolo_slim.cfg.verify import verify
 from yolo_slim.cfg.widen import divisible, widen
 
@@ -56,6 +57,7 @@ __all__ = [
     "Activation",
     "Avgpool",
     "Batchnorm",
+    "BoxLoss",
     "Candidate",
     "Cfg",
     "Connected",
@@ -67,10 +69,12 @@ __all__ = [
     "Dropout",
     "GaussianYolo",
     "Head",
+    "HeadKeys",
     "Local",
     "LocalAvgpool",
     "Maxpool",
     "Net",
+    "NetKeys",
     "Region",
     "Reorg",
     "Reorg3d",
@@ -91,10 +95,12 @@ __all__ = [
     "couple",
     "deepen",
     "divisible",
+    "head_keys",
     "infer_shapes",
     "input_shape",
     "measure",
     "narrow",
+    "net_keys",
     "parse",
     "read_cfg",
     "render",

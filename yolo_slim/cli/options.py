@@ -18,6 +18,7 @@ from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
 from yolo_slim.pretrained import import_backbone
+from yolo_slim.train.processes import is_first_process
 from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import MAX_SEED
 
@@ -69,6 +70,7 @@ OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here, too.")]
 
 console = plain_console()
+console.quiet = not is_first_process()
 
 
 def dataset(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -30,13 +29,16 @@ Boxed = tuple[np.ndarray, np.ndarray, np.ndarray]
 class Augmentation:
     """How much a training picture is changed; each `_p` is a probability, 0 to 1.
 
-    mosaic_p: four pictures become one.
+    mosaic_p: four pictures become one. mixup_p: another picture shines through.
+    copy_paste_p: objects of another picture are pasted in.
     flip_p: mirrored left to right. Set 0 where left and right matter: digits, letters, signs.
     affine_p: scaled by `scale`, moved by up to `shift` of width and height, grey where nothing is.
     colour_p: hue, saturation and brightness moved by up to `hue`, `saturation`, `value` (of 255).
     """
 
     mosaic_p: float = 0.5
+    mixup_p: float = 0.0
+    copy_paste_p: float = 0.0
     flip_p: float = 0.5
     affine_p: float = 0.8
     scale: tuple[float, float] = (0.6, 1.5)
@@ -50,6 +52,10 @@ class Augmentation:
     def none(cls) -> Augmentation:
         """Pictures as they are."""
         return cls(mosaic_p=0, flip_p=0, affine_p=0, colour_p=0)
+
+    def calm(self) -> Augmentation:
+        """The same without what makes one picture of several."""
+        return replace(self, mosaic_p=0.0, mixup_p=0.0, copy_paste_p=0.0)
 
 
 def build_augmentation(
@@ -125,54 +131,3 @@ def apply(
     classes = np.asarray(changed["class_ids"], np.int64).reshape(-1)
     keep = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(axis=1)
     return np.ascontiguousarray(changed["image"][:, :, ::-1]), boxes[keep], classes[keep]
-
-
-def mosaic(samples: Sequence[Boxed], input_hw: tuple[int, int], rng: np.random.Generator) -> Boxed:
-    """One picture of height and width `input_hw` made of windows into four.
-
-    A random cross divides the input. Each picture is scaled to cover its quarter, or up to half as
-    much more, and a random window of it is pasted. Pictures come out between about a quarter and
-    their full size, so a mosaic teaches small objects. Boxes are cut to their window; slivers go.
-    """
-    if len(samples) != 4:
-        raise ValueError(f"{len(samples)} pictures, expected 4")
-    height, width = input_hw
-    cross_x = round(width * rng.uniform(0.3, 0.7))
-    cross_y = round(height * rng.uniform(0.3, 0.7))
-    columns = ((0, cross_x), (cross_x, width))
-    rows = ((0, cross_y), (cross_y, height))
-    canvas = np.empty((height, width, 3), np.uint8)
-    boxes, classes = [], []
-    cells = [(row, column) for row in rows for column in columns]
-    for (image, boxes_xyxy, class_ids), ((top, bottom), (left, right)) in zip(
-        samples, cells, strict=True
-    ):
-        cell_hw = (bottom - top, right - left)
-        window, moved, classes_left = _window(image, boxes_xyxy, class_ids, cell_hw, rng)
-        canvas[top:bottom, left:right] = window
-        boxes.append(moved + np.array([left, top, left, top], np.float32))
-        classes.append(classes_left)
-    return canvas, np.concatenate(boxes), np.concatenate(classes)
-
-
-def _window(
-    image: np.ndarray,
-    boxes_xyxy: np.ndarray,
-    class_ids: np.ndarray,
-    cell_hw: tuple[int, int],
-    rng: np.random.Generator,
-) -> Boxed:
-    image_h, image_w = image.shape[:2]
-    cell_h, cell_w = cell_hw
-    scale = max(cell_h / image_h, cell_w / image_w) * rng.uniform(1.0, 1.5)
-    scaled_h = max(cell_h, round(image_h * scale))
-    scaled_w = max(cell_w, round(image_w * scale))
-    scaled = cv2.resize(image, (scaled_w, scaled_h), interpolation=cv2.INTER_LINEAR)
-    left = int(rng.integers(scaled_w - cell_w + 1))
-    top = int(rng.integers(scaled_h - cell_h + 1))
-    # By the true ratio of whole pixels, so that boxes fit what was drawn.
-    ratio = np.array([scaled_w / image_w, scaled_h / image_h] * 2, np.float32)
-    moved = boxes_xyxy * ratio - np.array([left, top, left, top], np.float32)
-    inside = clip(moved, cell_hw)
-    keep = visible(inside, moved, MIN_VISIBLE_SHARE, MIN_SIDE_PX)
-    return scaled[top : top + cell_h, left : left + cell_w], inside[keep], class_ids[keep]

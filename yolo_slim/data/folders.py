@@ -12,6 +12,7 @@ import torch
 
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.image import read_image
+from yolo_slim.data.readable import first_readable
 from yolo_slim.errors import DataError
 from yolo_slim.geometry import to_planes
 
@@ -54,8 +55,14 @@ def read_picture_folders(folder: Path) -> PictureFolders:
     return PictureFolders(folder, tuple(p.name for p in classes), tuple(paths), tuple(class_ids))
 
 
-class LabelledSet(torch.utils.data.Dataset["tuple[torch.Tensor, int] | DataError"]):
+LabelledItem = tuple[torch.Tensor, int, tuple[str, ...]]
+"""uint8 [channels, h, w], class, and which pictures could not be read in its place."""
+
+
+class LabelledSet(torch.utils.data.Dataset["LabelledItem | DataError"]):
     """Item i of epoch e: a random crop of picture i as uint8 [channels, h, w], and its class.
+
+    A picture that cannot be read is replaced by the next that can, and named in the item.
 
     augmentation: flips and colours; None for the middle of the picture, as it is scored.
     seed: with epoch and index it fixes every random draw.
@@ -81,17 +88,21 @@ class LabelledSet(torch.utils.data.Dataset["tuple[torch.Tensor, int] | DataError
         """Chooses the random draws of the items to come, in this process and in its workers."""
         self._epoch.fill_(epoch)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int] | DataError:
+    def __getitem__(self, index: int) -> LabelledItem | DataError:
         rng = np.random.default_rng((self._seed, int(self._epoch), index))
+        faults: list[str] = []
         try:
-            image = read_image(self._folders.paths[index])
+            image, class_id = first_readable(self._read, index, len(self), faults)
         except DataError as error:
             return error  # raised in a worker it would reach the person wrapped in a traceback
         if self._augmentation is None:
             image = middle(image, self._input_hw)
         else:
             image = self._changed(image, self._augmentation, rng)
-        return torch.from_numpy(to_planes(image, self._channels)), self._folders.class_ids[index]
+        return torch.from_numpy(to_planes(image, self._channels)), class_id, tuple(faults)
+
+    def _read(self, index: int) -> tuple[np.ndarray, int]:
+        return read_image(self._folders.paths[index]), self._folders.class_ids[index]
 
     def _changed(
         self, image: np.ndarray, options: Augmentation, rng: np.random.Generator
@@ -118,15 +129,17 @@ def middle(image: np.ndarray, input_hw: tuple[int, int]) -> np.ndarray:
 
 
 def collate_labelled(
-    items: Sequence[tuple[torch.Tensor, int] | DataError],
-) -> tuple[torch.Tensor, torch.Tensor] | DataError:
-    """Images uint8 [B, C, h, w] and classes int64 [B]; the first DataError instead, if any."""
-    pairs = []
+    items: Sequence[LabelledItem | DataError],
+) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]] | DataError:
+    """Images uint8 [B, C, h, w], classes int64 [B] and faults; the first DataError, if any."""
+    good = []
     for item in items:
         if isinstance(item, DataError):
             return item
-        pairs.append(item)
-    return torch.stack([image for image, _ in pairs]), torch.tensor([k for _, k in pairs])
+        good.append(item)
+    images = torch.stack([image for image, _, _ in good])
+    faults = tuple(fault for _, _, found in good for fault in found)
+    return images, torch.tensor([class_id for _, class_id, _ in good]), faults
 
 
 def _random_crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

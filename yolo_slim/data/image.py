@@ -17,13 +17,20 @@ from yolo_slim.errors import DataError
 PIXEL_LIMIT = 100_000_000
 """Larger pictures are refused before decoding: 100 megapixels are 300 MB in memory."""
 
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+}
 _JPEG_START = b"\xff\xd8"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # 0xFF before anything but a stuffed zero, a restart marker or a fill byte opens a marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 
-def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
+def read_image(
+    path: Path, *, upright: bool = False, at_least_hw: tuple[int, int] | None = None
+) -> np.ndarray:
     """The picture as uint8 [H, W, 3], blue, green, red, 0 to 255.
 
     Goes by the content, not the name: PNG called .jpg is fine. Grey and palette pictures become
@@ -32,16 +39,23 @@ def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
     An EXIF orientation is ignored unless `upright`: width, height and boxes of COCO and Darknet
     annotations refer to the pixels as stored. Pass `upright=True` to show a photo to a person.
 
+    at_least_hw: a JPEG may come in a half, a quarter or an eighth of its height and width, as long
+    as both divide and stay at least this large: its decoder then leaves out most of the work.
+
     Raises DataError where the file is missing, no picture, incomplete, or over PIXEL_LIMIT.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    _header_size(io.BytesIO(content), path)
+    size_wh = _header_size(io.BytesIO(content), path)
     if not is_complete(content):
         raise DataError(f"{path} ends early after {len(content)} bytes: fetch the picture again.")
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR
+    if at_least_hw is not None and content.startswith(_JPEG_START):
+        flags = _reduced(size_wh, at_least_hw)
+    if not upright:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     image = _decode(content, flags)
     if image is None:
         raise DataError(f"{path} is damaged: its pixels cannot be decoded. Fetch it again.")
@@ -72,6 +86,16 @@ def is_complete(content: bytes) -> bool:
     if content.startswith(_PNG_START):
         return _png_ends(content)
     return True
+
+
+def _reduced(size_wh: tuple[int, int], at_least_hw: tuple[int, int]) -> int:
+    """The flag of the smallest size that OpenCV decodes a JPEG at and that is large enough."""
+    width, height = size_wh
+    for part, flag in _REDUCED.items():
+        whole = width % part == 0 and height % part == 0
+        if whole and height // part >= at_least_hw[0] and width // part >= at_least_hw[1]:
+            return flag
+    return cv2.IMREAD_COLOR
 
 
 def _jpeg_ends(content: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,11 +19,13 @@ from yolo_slim.data.augment import (
     Boxed,
     apply,
     build_augmentation,
-    mosaic,
     reseed,
 )
+from yolo_slim.data.cache import RAM_BUDGET_BYTES, CacheMode, PictureCache
 from yolo_slim.data.dataset import Dataset, Sample
 from yolo_slim.data.image import read_image, read_size
+from yolo_slim.data.mixing import copy_paste, mixup, mosaic
+from yolo_slim.data.readable import first_readable
 from yolo_slim.errors import DataError
 from yolo_slim.geometry import (
     ResizeMode,
@@ -34,9 +37,15 @@ from yolo_slim.geometry import (
     visible,
 )
 
-Item = tuple[Tensor, Tensor]
+Faults = tuple[str, ...]
+"""Which pictures could not be read, and why; the next ones took their place."""
+
+Item = tuple[Tensor, Tensor, Faults]
 """image uint8 [3, h, w], red, green, blue; targets float32 [n, 5]: class id, x1, y1, x2, y2 in its
 pixels. The consumer multiplies the image by float32(1/255): a quarter of the bytes to move."""
+
+MAX_UNREADABLE_SHARE = 0.5
+"""More than this share of unreadable pictures is no data set."""
 
 
 class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
@@ -46,12 +55,16 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
     input_hw: height and width of the network's input in pixels. channels: 3, or 1 for luma alone.
     resize_mode: 'stretch' or 'letterbox'.
     augmentation: how pictures are changed; None leaves them as they are.
-    cache: keep the rendered pictures in memory, if they take at most `cache_budget_bytes`.
+    calm_from: from this epoch on pictures are not mixed any more (mosaic, mixup, copy-paste), so
+        that a training ends on pictures as they are.
+    cache: where rendered pictures are kept: 'ram', 'disk' (in `cache_folder`), 'off'; 'auto' takes
+        memory if they need at most `cache_budget_bytes`.
     seed: with epoch and index it fixes every random draw, whoever makes the item.
 
-    Call `warm` before the first epoch and `set_epoch` before each. Where a picture cannot be read,
-    the item *is* the DataError: raised in a DataLoader's worker it would reach the person wrapped
-    in a traceback. `collate` hands it on.
+    Call `warm` before the first epoch and `set_epoch` before each. A picture that cannot be read
+    any more is replaced by the next that can, and named in the item. Where too many are gone, the
+    item *is* the DataError: raised in a DataLoader's worker it would reach the person wrapped in a
+    traceback. `collate` hands it on.
 
     The cache is shared with workers that are forked, and copied to each that is spawned.
     """
@@ -64,8 +77,10 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         augmentation: Augmentation | None = None,
         *,
         channels: int = 3,
-        cache: bool = True,
-        cache_budget_bytes: int = 2 << 30,
+        calm_from: int | None = None,
+        cache: CacheMode = "auto",
+        cache_folder: Path | None = None,
+        cache_budget_bytes: int = RAM_BUDGET_BYTES,
         seed: int = 0,
     ) -> None:
         self._samples = dataset.samples
@@ -73,50 +88,60 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         self._channels = channels
         self._resize_mode = resize_mode
         self._seed = seed
-        self._mosaic_p = augmentation.mosaic_p if augmentation else 0.0
+        self._calm_from = calm_from
+        self._augmentation = augmentation or Augmentation.none()
         self._transform = build_augmentation(input_hw, augmentation) if augmentation else None
         # In shared memory, so that workers kept over several epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
-        # Memory is taken as pages are written, by `warm`.
         shape = (len(dataset.samples), *input_hw, 3)
-        fits = cache and np.prod(shape, dtype=np.int64) <= cache_budget_bytes
-        self._cache = np.empty(shape, np.uint8) if fits else None
-        self._cached = np.zeros(len(dataset.samples), bool)
+        self._cache = PictureCache(cache, shape, cache_folder, cache_budget_bytes)
 
     def __len__(self) -> int:
         return len(self._samples)
 
     @property
     def is_cached(self) -> bool:
-        """Whether pictures are kept in memory: asked for, and within the budget."""
-        return self._cache is not None
+        """Whether pictures are kept: asked for, and within the budget."""
+        return self._cache.mode != "off"
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the random draws of the items to come, in this process and in its workers."""
         self._epoch.fill_(epoch)
 
-    def warm(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def warm(self, progress: Callable[[int, int], None] | None = None) -> Faults:
         """Looks at every picture before training: fills the cache, or without one reads headers.
 
         progress: called with (pictures done, pictures in all).
 
-        Raises DataError for the first picture that cannot be used.
+        Gives back why some pictures cannot be used: from now on the others stand for all. Raises
+        DataError for the first of them where they are more than half.
         """
-        visit = self._fill if self.is_cached else self._check_header
         n = len(self)
         # Decoding leaves Python's lock, so threads do help.
+        faults: list[DataError | None] = []
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            for done, _ in enumerate(pool.map(visit, range(n)), 1):
+            for fault in pool.map(self._fault, range(n)):
+                faults.append(fault)
                 if progress:
-                    progress(done, n)
+                    progress(len(faults), n)
+        found = [fault for fault in faults if fault is not None]
+        if len(found) > MAX_UNREADABLE_SHARE * n:
+            raise found[0]
+        self._samples = tuple(
+            sample for sample, fault in zip(self._samples, faults, strict=True) if fault is None
+        )
+        if found:
+            self._cache.keep([fault is None for fault in faults])
+        return tuple(str(fault) for fault in found)
 
     def __getitem__(self, index: int) -> Item | DataError:
         if torch.utils.data.get_worker_info() is not None:
             cv2.setNumThreads(0)  # the workers are many
         rng = np.random.default_rng((self._seed, int(self._epoch), index))
+        faults: list[str] = []
         try:
-            image, boxes_xyxy, class_ids = self._compose(index, rng)
+            image, boxes_xyxy, class_ids = self._compose(index, rng, faults)
         except DataError as error:
             return error
         if self._transform is not None:
@@ -124,13 +149,30 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
             image, boxes_xyxy, class_ids = apply(self._transform, image, boxes_xyxy, class_ids)
         targets = np.concatenate([class_ids[:, None], boxes_xyxy], axis=1, dtype=np.float32)
         planes = to_planes(image, self._channels)
-        return torch.from_numpy(planes), torch.from_numpy(targets)  # [channels, h, w], [n, 5]
+        # [channels, h, w], [n, 5]
+        return torch.from_numpy(planes), torch.from_numpy(targets), tuple(faults)
 
-    def _compose(self, index: int, rng: np.random.Generator) -> Boxed:
-        if rng.random() >= self._mosaic_p:
-            return self._rendered(index)
-        others = rng.integers(len(self), size=3)
-        return mosaic([self._rendered(i) for i in (index, *others)], self._input_hw, rng)
+    def _compose(self, index: int, rng: np.random.Generator, faults: list[str]) -> Boxed:
+        options = self._augmentation
+        if self._calm_from is not None and int(self._epoch) >= self._calm_from:
+            options = options.calm()
+
+        def one(place: int) -> Boxed:
+            return first_readable(self._rendered, place, len(self), faults)
+
+        def another() -> Boxed:
+            return one(int(rng.integers(len(self))))
+
+        mixed = rng.random(3) < (options.mosaic_p, options.copy_paste_p, options.mixup_p)
+        composed = one(index)
+        if mixed[0]:
+            others = [another() for _ in range(3)]
+            composed = mosaic([composed, *others], self._input_hw, rng)
+        if mixed[1]:
+            composed = copy_paste(composed, another(), rng)
+        if mixed[2]:
+            composed = mixup(composed, another(), rng)
+        return composed
 
     def _rendered(self, index: int) -> Boxed:
         """The picture as the network would see it, and what of its boxes is inside."""
@@ -142,20 +184,27 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         inside = to_input(frame, clip(sample.boxes_xyxy, image_hw))
         keep = visible(inside, whole, MIN_VISIBLE_SHARE, MIN_SIDE_PX) & ~sample.crowd
         boxes_xyxy, class_ids = inside[keep], sample.class_ids[keep]
-        if self._cache is not None and self._cached[index]:
-            return self._cache[index], boxes_xyxy, class_ids
-        image = read_image(sample.path)
-        _check_size(sample, (image.shape[1], image.shape[0]))
-        return render(image, frame, self._input_hw), boxes_xyxy, class_ids
+        kept = self._cache.get(index)
+        if kept is not None:
+            return kept, boxes_xyxy, class_ids
+        # Pictures that are kept are decoded once: whole. Others every time: as small as will do.
+        pasted_hw = (round(image_hw[0] * frame.scale_y), round(image_hw[1] * frame.scale_x))
+        image = read_image(sample.path, at_least_hw=None if self.is_cached else pasted_hw)
+        if self.is_cached:
+            _check_size(sample, (image.shape[1], image.shape[0]))
+        return render(image, frame, self._input_hw, image_hw), boxes_xyxy, class_ids
 
-    def _fill(self, index: int) -> None:
-        assert self._cache is not None
-        self._cache[index] = self._rendered(index)[0]
-        self._cached[index] = True
-
-    def _check_header(self, index: int) -> None:
+    def _fault(self, index: int) -> DataError | None:
+        """Why the picture cannot be used; one that can is put into the cache."""
         sample = self._samples[index]
-        _check_size(sample, read_size(sample.path))
+        try:
+            if self.is_cached:
+                self._cache.put(index, self._rendered(index)[0])
+            else:
+                _check_size(sample, read_size(sample.path))
+        except DataError as error:
+            return error
+        return None
 
 
 def collate(items: Sequence[Item | DataError]) -> Item | DataError:
@@ -170,9 +219,10 @@ def collate(items: Sequence[Item | DataError]) -> Item | DataError:
             return item
         good.append(item)
     rows = [
-        torch.nn.functional.pad(targets, (1, 0), value=i) for i, (_, targets) in enumerate(good)
+        torch.nn.functional.pad(targets, (1, 0), value=i) for i, (_, targets, _) in enumerate(good)
     ]
-    return torch.stack([image for image, _ in good]), torch.cat(rows)
+    faults = tuple(fault for _, _, found in good for fault in found)
+    return torch.stack([image for image, _, _ in good]), torch.cat(rows), faults
 
 
 def _check_size(sample: Sample, found_wh: tuple[int, int]) -> None:

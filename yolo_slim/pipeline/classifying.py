@@ -100,7 +100,7 @@ def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[
             for batch in loader:
                 if isinstance(batch, DataError):
                     raise batch
-                images, class_ids = batch
+                images, class_ids, _ = batch
                 answers = logits(network(images.to(device).float() / 255), cfg).cpu()
                 best = answers.topk(min(5, answers.shape[1])).indices
                 hits = best == class_ids[:, None]

@@ -13,9 +13,12 @@ LABEL_SMOOTHING = 0.1
 """Szegedy et al., Rethinking the Inception Architecture, 2016."""
 
 
-def classification_loss(raws: Sequence[Tensor], class_ids: Tensor, cfg: Cfg) -> dict[str, Tensor]:
+def classification_loss(
+    raws: Sequence[Tensor], class_ids: Tensor, cfg: Cfg, label_smoothing: float | None = None
+) -> dict[str, Tensor]:
     """Cross entropy of the network's one output [B, C, 1, 1] with class_ids int64 [B]."""
-    return {"class": F.cross_entropy(logits(raws, cfg), class_ids, label_smoothing=LABEL_SMOOTHING)}
+    smoothing = LABEL_SMOOTHING if label_smoothing is None else label_smoothing
+    return {"class": F.cross_entropy(logits(raws, cfg), class_ids, label_smoothing=smoothing)}
 
 
 def logits(raws: Sequence[Tensor], cfg: Cfg) -> Tensor:

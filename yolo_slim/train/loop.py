@@ -6,52 +6,33 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.console import plain_console, warn
-from yolo_slim.errors import InputError
-from yolo_slim.train.module import INPUT_HW, Average, DetectorModule
+from yolo_slim.train.average import Average
+from yolo_slim.train.batches import BatchLoader
+from yolo_slim.train.checkpoint import CHECKPOINT, KeepState, WholeFileIO, require_resumable
+from yolo_slim.train.module import DetectorModule, n_optimizer_steps
 from yolo_slim.train.progress import TrainingProgress
 from yolo_slim.train.schedule import lr_sum
-from yolo_slim.train.settings import TrainSettings
+from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.train.sparsity import ENOUGH_TRAVEL, UNDEFENDED, gamma_lr
 from yolo_slim.train.teacher import Teacher
+from yolo_slim.train.timing import ProfileSteps, StepClock
 from yolo_slim.weights import weights_of
-
-CHECKPOINT = "last.ckpt"
 
 _ONCE: DataLoader[Any] = DataLoader([0])  # type: ignore[arg-type]
 """One validation step: the score reads its images itself."""
-
-
-class EpochSampler(Sampler[int]):
-    """A new order each epoch, from the seed and the epoch alone: a resumed run sees the same."""
-
-    def __init__(self, data: Sized, seed: int) -> None:
-        self.data, self.seed, self.epoch = data, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        if hasattr(self.data, "set_epoch"):
-            self.data.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(len(self.data), generator=generator).tolist())
 
 
 def train(
@@ -66,11 +47,15 @@ def train(
     label: str = "train",
     resume: bool = False,
     console: Console | None = None,
+    told: dict[str, Any] | None = None,
 ) -> Bundle:
     """Trains for `settings.epochs` and returns the averaged weights.
 
-    data: items for `collate`, with set_epoch(epoch). score: see DetectorModule. `out` receives
-    checkpoints/last.ckpt after every epoch, metrics.csv and TensorBoard's events.
+    data: items for `collate`, with set_epoch(epoch); batches are (images, targets, faults), where
+    faults names the pictures that could not be read. score: see DetectorModule. told: what else a
+    resumed training must have in common with the one that was begun, option -> value. `out`
+    receives checkpoints/last.ckpt after every epoch and every `settings.checkpoint_minutes`,
+    metrics.csv and TensorBoard's events.
 
     Raises InputError for a bundle without BatchNorm and for a checkpoint that is of another
     training, RunError where the loss is not a number, KeyboardInterrupt where it was stopped.
@@ -80,47 +65,45 @@ def train(
     _quiet()
     checkpoint = out / "checkpoints" / CHECKPOINT
     pl.seed_everything(settings.seed, verbose=False)
-    loader = DataLoader(
-        data,
-        batch_size=settings.batch_size,
-        sampler=EpochSampler(data, settings.seed),  # type: ignore[arg-type]
-        collate_fn=collate,
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-        drop_last=len(data) > settings.batch_size,  # type: ignore[arg-type]
+    loader = BatchLoader(
+        data, collate, batch_size=settings.batch_size, workers=settings.workers, seed=settings.seed
     )
-    steps_per_epoch = math.ceil(len(loader) / settings.accumulate)
-    n_steps = steps_per_epoch * settings.epochs
-    n_warmup = min(round(settings.warmup_epochs * steps_per_epoch), n_steps // 3)
-    if settings.sparsity:
-        _announce_travel(settings, n_steps, n_warmup, console)
+    clock = StepClock(runs=settings.profile_steps > 0)
     module = DetectorModule(
         bundle,
         settings,
-        (n_steps, n_warmup),
+        n_optimizer_steps(len(loader) // _n_processes(settings.machines), settings.accumulate),
         None if teacher is None else Teacher(teacher, bundle.cfg),
         score,
+        clock,
+        told,
     )
+    if settings.sparsity:
+        _announce_travel(settings, module.n_steps, module.n_warmup, console)
     start = checkpoint if resume and checkpoint.is_file() else None
     if start is not None:
         require_resumable(start, module)
         _keep_earlier_log(out)
+    profile = ProfileSteps(clock, settings.profile_steps)
     trainer = pl.Trainer(
         max_epochs=settings.epochs,
         accelerator="auto",
-        devices=1,
+        devices=settings.machines.devices or "auto",
+        num_nodes=settings.machines.n_nodes,
+        strategy=settings.machines.strategy,
         precision=_precision(settings.precision),
+        plugins=[WholeFileIO()],
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip_gradient_norm,
         callbacks=[
             Average(settings.ema_decay),
-            TrainingProgress(label, settings.epochs, console),
-            ModelCheckpoint(
-                checkpoint.parent,
-                filename=checkpoint.stem,
-                save_top_k=1,
-                enable_version_counter=False,
-                save_on_train_epoch_end=True,
+            *(
+                [profile]
+                if settings.profile_steps
+                else [
+                    TrainingProgress(label, settings.epochs, console),
+                    KeepState(checkpoint, settings.checkpoint_minutes),
+                ]
             ),
         ],
         logger=[
@@ -131,6 +114,8 @@ def train(
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
+        enable_checkpointing=not settings.profile_steps,
+        use_distributed_sampler=False,
         log_every_n_steps=1,
     )
     ctrl_c = signal.getsignal(signal.SIGINT)
@@ -139,8 +124,27 @@ def train(
     except SystemExit:  # what Lightning makes of Ctrl-C; it turns a second one off, too
         signal.signal(signal.SIGINT, ctrl_c or signal.default_int_handler)
         raise KeyboardInterrupt from None
+    if settings.profile_steps:
+        profile.tell(console)
+    _tell_left_out(module.left_out, console)
     weights = {k.removeprefix("network."): v for k, v in weights_of(module).items()}
     return bundle.then("train", _event(settings, teacher), weights=weights)
+
+
+def _n_processes(machines: Machines) -> int:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return (machines.devices or max(gpus, 1)) * machines.n_nodes
+
+
+def _tell_left_out(left_out: dict[str, int], console: Console) -> None:
+    """Which pictures could not be read, and that others took their place."""
+    if left_out:
+        warn(
+            console,
+            f"{len(left_out)} pictures could not be read, {sum(left_out.values())} times in all; "
+            "the next ones took their place: " + "; ".join(sorted(left_out)[:5])
+            + ("..." if len(left_out) > 5 else ""),
+        )  # fmt: skip
 
 
 def _event(settings: TrainSettings, teacher: Bundle | None) -> dict[str, Any]:
@@ -175,57 +179,6 @@ def _announce_travel(
         warn(console, f"with sparsity {UNDEFENDED} or more no gamma can be defended")
 
 
-def require_resumable(checkpoint: Path, module: DetectorModule) -> None:
-    """Raises InputError, naming the checkpoint, where a training of `module` cannot go on from it.
-
-    Nothing in the file is executed: it is read as numbers and plain containers alone.
-    """
-    start_anew = "choose another --out to start anew"
-    try:
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        shapes = {key: value.shape for key, value in saved["state_dict"].items()}
-        groups = saved["optimizer_states"][0]["param_groups"]
-        n_in_groups = [len(group["params"]) for group in groups]
-        lr, done = groups[0]["initial_lr"], int(saved["epoch"]) + 1
-        input_hw = tuple(saved.get(INPUT_HW, module.cfg.input_hw))
-    except Exception as error:  # a damaged pickle can raise anything
-        fault = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"{checkpoint} is damaged or no checkpoint of a training ({fault[0][:80]}): "
-            f"delete it to train from the start, or {start_anew}"
-        ) from None
-    settings = module.settings
-    mine = {key: value.shape for key, value in module.state_dict().items()}
-    if shapes != mine:
-        differ = {key for key in shapes.keys() | mine.keys() if shapes.get(key) != mine.get(key)}
-        raise InputError(
-            f"{checkpoint} is of another model ({len(differ)} tensors differ, such as "
-            f"{min(differ)}): name the model that it was begun with, or {start_anew}"
-        )
-    if input_hw != module.cfg.input_hw:
-        told = [f"{width}x{height}" for height, width in (input_hw, module.cfg.input_hw)]
-        raise InputError(
-            f"{checkpoint} was begun at {told[0]} px, not {told[1]}: give the same --size, or "
-            f"{start_anew}"
-        )
-    if n_in_groups != [len(group["params"]) for group in module.parameter_groups()]:
-        was, now = ("without", "with") if settings.sparsity else ("with", "without")
-        raise InputError(
-            f"{checkpoint} was begun {was} sparsity, and now it is {now}: give the same "
-            f"--sparsity, or {start_anew}"
-        )
-    if lr != settings.lr:
-        raise InputError(
-            f"{checkpoint} was begun with --lr {lr:g}, not {settings.lr:g}: give the same, or "
-            f"{start_anew}"
-        )
-    if done > settings.epochs:
-        raise InputError(
-            f"{checkpoint} has done {done} epochs, more than --epochs {settings.epochs}: ask for "
-            f"{done} or more, or {start_anew}"
-        )
-
-
 def _keep_earlier_log(out: Path) -> None:
     """Lightning starts metrics.csv anew; what an interrupted part logged keeps a number."""
     earlier = out / "metrics.csv"
@@ -243,7 +196,7 @@ def has_bf16() -> bool:
 def _precision(wanted: str) -> Any:
     if wanted == "bf16" or (wanted == "auto" and has_bf16()):
         return "bf16-mixed"
-    return "32-true"
+    return "64-true" if wanted == "float64" else "32-true"
 
 
 def _quiet() -> None:

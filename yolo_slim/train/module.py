@@ -2,74 +2,150 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 
 from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import net_keys
 from yolo_slim.errors import DataError, RunError
+from yolo_slim.train.checkpoint import CIRCUMSTANCES
 from yolo_slim.train.classify import classification_loss
 from yolo_slim.train.loss import detection_loss
-from yolo_slim.train.schedule import lr_share
+from yolo_slim.train.multi_scale import MultiScale
+from yolo_slim.train.optimizer import make_optimizer
+from yolo_slim.train.processes import mean_over_processes, n_processes, rank
+from yolo_slim.train.schedule import Schedule, darknet_schedule, lr_share
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import GAMMA_EPS, gamma_lr, shrink, sparse_gammas, zero_like
+from yolo_slim.train.sparsity import shrink, sparse_gammas
+from yolo_slim.train.sync_batchnorm import synchronised
 from yolo_slim.train.teacher import Teacher, logit_loss
+from yolo_slim.train.timing import StepClock
 from yolo_slim.weights import network_of
-
-INPUT_HW = "yolo_slim_input_hw"
-"""What a checkpoint says beyond Lightning's: tensors have one shape at every input size."""
 
 
 class DetectorModule(pl.LightningModule):
     """Trains a bundle's network: a detector, or a classifier where it has no heads.
 
-    steps: (all optimizer steps, those of the warm-up).
+    steps_per_epoch: optimizer steps.
     score: the network in evaluation mode -> numbers to log; called `settings.validations` times,
     the last time after the last epoch.
     scored: the latest of these numbers, and the epoch (from 1) after which they were measured.
+    left_out: what could not be read, message -> how often it was met.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         settings: TrainSettings,
-        steps: tuple[int, int],
+        steps_per_epoch: int,
         teacher: Teacher | None = None,
         score: Callable[[nn.Module], dict[str, float]] | None = None,
+        clock: StepClock | None = None,
+        told: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         network = network_of(bundle.cfg, bundle.weights)
         self.network = network.to(memory_format=torch.channels_last).train()
         self.cfg = bundle.cfg
-        self.criterion = detection_loss if bundle.cfg.heads else classification_loss
-        self.settings, self.steps, self.teacher, self.score = settings, steps, teacher, score
+        self.settings, self.teacher, self.score = settings, teacher, score
+        self.clock = clock or StepClock.stopped()
+        self.told = told or {}
+        self.steps_per_epoch = steps_per_epoch
+        self.multi_scale = MultiScale(bundle.cfg, settings.multi_scale, settings.seed)
+        # A function and no module: the checkpoint holds the network once, under its own names.
+        self.run = torch.compile(network.forward) if settings.compiled else network.forward
         self.scored: tuple[int, dict[str, float]] | None = None
+        self.left_out: dict[str, int] = {}
+
+    @property
+    def weights_dtype(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype
+
+    @property
+    def n_steps(self) -> int:
+        return self.steps_per_epoch * self.settings.epochs
+
+    @property
+    def n_warmup(self) -> int:
+        return min(round(self.settings.warmup_epochs * self.steps_per_epoch), self.n_steps // 3)
+
+    def circumstances(self) -> dict[str, Any]:
+        """What a resumed training must have in common with the one that was begun."""
+        s = self.settings
+        anchors = [list(a) for y in self.cfg.heads[:1] for a in getattr(y, "anchors_wh", ())]
+        return {
+            "--size": f"{self.cfg.net.width}x{self.cfg.net.height}",
+            "--lr": s.lr,
+            "--optimizer": s.optimizer,
+            "--schedule": s.schedule,
+            "--sparsity": s.sparsity,
+            "--batch-size": s.batch_size,
+            "--accumulate": s.accumulate,
+            "--seed": s.seed,
+            "anchors": " ".join(f"{w:g},{h:g}" for w, h in anchors),
+            "processes": n_processes(),
+            **self.told,
+        }
+
+    def setup(self, stage: str) -> None:
+        if n_processes() > 1 and self.settings.machines.sync_batchnorm:
+            synchronised(self.network)
+
+    def on_fit_start(self) -> None:
+        if self.teacher is not None:
+            self.teacher.to(self.device, self.weights_dtype)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.clock.tick("data")
+        # Dropout's draws follow from the place in the training, as everything else does: nothing
+        # has to be kept for a resumed run to draw the same.
+        place = self.current_epoch * 1_000_003 + batch_idx
+        torch.manual_seed((self.settings.seed * 7_919 + place) * 1_031 + rank())
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         if isinstance(batch, DataError):
             raise batch
-        images, targets = batch
-        images = (images.float() / 255).contiguous(memory_format=torch.channels_last)
-        raws = self.network(images)
+        images, targets, faults = batch
+        for fault in faults:
+            self.left_out[fault] = self.left_out.get(fault, 0) + 1
+        images = (images.to(self.weights_dtype) / 255).contiguous(memory_format=torch.channels_last)
+        cfg = self.cfg
+        if self.cfg.heads:
+            images, targets, cfg = self.multi_scale(images, targets, self.global_step)
+        raws = self.run(images)
+        self.clock.tick("forward")
         with torch.autocast(self.device.type, enabled=False):
-            terms = self.criterion(raws, targets, self.cfg)
+            if self.cfg.heads:
+                terms = detection_loss(raws, targets, cfg, self.settings.loss)
+            else:
+                terms = classification_loss(raws, targets, cfg, self.settings.loss.label_smoothing)
         if self.teacher is not None and self.settings.distill:
             theirs = self.teacher(images)
+            self.clock.tick("teacher")
             with torch.autocast(self.device.type, enabled=False):
-                terms["teacher"] = self.settings.distill * logit_loss(raws, theirs, self.cfg)
+                terms["teacher"] = self.settings.distill * logit_loss(raws, theirs, cfg)
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
+        # Asked of all processes: one that stops alone leaves the others waiting.
+        if mean_over_processes(float(not torch.isfinite(loss)), self.device):
             raise RunError(
                 f"the loss became {loss.item()} at step {self.global_step}: the last good state is "
                 "in the checkpoint; try a lower --lr"
             )
         logged = {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}}
         self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(images))
+        self.clock.tick("loss")
         return loss
+
+    def on_after_backward(self) -> None:
+        self.clock.tick("backward")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.clock.tick("step")
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """One call stands for the whole validation set; `score` reads the images itself."""
@@ -77,40 +153,26 @@ class DetectorModule(pl.LightningModule):
         every = max(1, round(self.settings.epochs / max(1, self.settings.validations)))
         epoch = self.current_epoch + 1
         if self.score is not None and (self.settings.epochs - epoch) % every == 0:
-            numbers = self.score(self.network)
+            numbers = self.score(self.network) if self.trainer.is_global_zero else {}
+            numbers = self.trainer.strategy.broadcast(numbers)
             self.scored = epoch, numbers
             self.log_dict(numbers, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[INPUT_HW] = list(self.cfg.input_hw)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Kernels, other parameters, and the gammas that sparsity judges, as AdamW takes them."""
-        # Kernels decay; gamma, beta and biases do not: sparsity alone speaks to gamma.
-        gammas = sparse_gammas(self.network) if self.settings.sparsity else []
-        judged = {id(gamma) for gamma in gammas}
-        decaying = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1 and id(p) not in judged]
-        return [
-            {"params": decaying, "weight_decay": self.settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-            {
-                "params": gammas,
-                "weight_decay": 0.0,
-                "lr": gamma_lr(self.settings),
-                "eps": GAMMA_EPS,
-            },
-        ]
+        checkpoint[CIRCUMSTANCES] = self.circumstances()
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: lr_share(step, *self.steps)
-        )
+        optimizer = make_optimizer(self.network, self.settings)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._schedule())
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _schedule(self) -> Schedule:
+        if self.settings.schedule == "cfg":
+            return darknet_schedule(net_keys(self.cfg), self.n_steps)
+        return lambda step: lr_share(step, self.n_steps, self.n_warmup)
 
     def configure_gradient_clipping(
         self,
@@ -141,30 +203,6 @@ class DetectorModule(pl.LightningModule):
                     logger.experiment.add_histogram("gamma", values, self.current_epoch)
 
 
-class Average(WeightAveraging):
-    """Exponential moving average of weights and statistics; it is what validation and the end see.
-
-    The decay rises to its value over the first steps, so that a short training is not an average
-    with its own random start.
-    """
-
-    def __init__(self, decay: float) -> None:
-        def average(
-            averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor | int
-        ) -> None:
-            n = float(n_averaged)
-            share = min(decay, (1 + n) / (10 + n))
-            if averaged[0].is_floating_point():
-                torch._foreach_lerp_(averaged, current, 1 - share)
-            else:  # a counter
-                for mine, theirs in zip(averaged, current, strict=True):
-                    mine.copy_(theirs)
-
-        super().__init__(multi_avg_fn=average)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
-        super().on_train_batch_end(trainer, pl_module, *args)
-        if pl_module.settings.sparsity:
-            assert self._average_model is not None
-            averaged: Any = self._average_model.module.network
-            zero_like(sparse_gammas(averaged), sparse_gammas(pl_module.network))
+def n_optimizer_steps(n_batches: int, accumulate: int) -> int:
+    """Optimizer steps an epoch: the rest of an accumulation is a step, too."""
+    return math.ceil(n_batches / accumulate)

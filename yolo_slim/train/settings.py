@@ -3,41 +3,83 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from yolo_slim.errors import InputError
+from yolo_slim.train.loss import LossSettings
+
+PRECISIONS = ("auto", "bf16", "float32", "float64")
 
 MAX_SEED = 2**32 - 1
 """NumPy's generators, which some libraries seed, take no more."""
 
 
 @dataclass(frozen=True)
+class Machines:
+    """Where a training runs.
+
+    devices: processes on this machine, each with a GPU or its share of the cores; 0 takes every
+    GPU there is, and one process on a CPU. n_nodes: machines; all run the same command under
+    torchrun. strategy: a name that Lightning knows; 'auto' is 'ddp' for more than one process.
+    sync_batchnorm: BatchNorm sees the images of all processes, as if they were one.
+    """
+
+    devices: int = 0
+    n_nodes: int = 1
+    strategy: str = "auto"
+    sync_batchnorm: bool = True
+
+    def __post_init__(self) -> None:
+        checks = {"devices": 0 <= self.devices <= 1024, "num-nodes": 1 <= self.n_nodes <= 1024}
+        values = {"devices": self.devices, "num-nodes": self.n_nodes}
+        _require(checks, values)
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Plain training unless told otherwise.
 
-    lr: peak learning rate of AdamW; warmup_epochs of it rise linearly.
+    batch_size: images at a time in each process; accumulate: batches per optimizer step.
+    lr: peak learning rate; warmup_epochs of it rise linearly.
+    optimizer: 'adamw' or 'sgd' (with Nesterov's momentum). schedule: 'cosine', or 'cfg' for the
+    policy of [net].
     sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone.
     distill: weight of the teacher's logits beside the labels, where there is a teacher.
-    accumulate: batches per optimizer step.
+    multi_scale: the input grows and shrinks by up to this factor; 1 leaves it.
     ema_decay: of the averaged weights that come out, 0..1.
-    precision: 'auto' takes bf16 where the machine computes in it, else float32.
+    precision: 'auto' takes bf16 where the machine computes in it, else float32; 'float64' shows
+    what is rounding and what is not.
+    compiled: the network goes through torch.compile, which takes minutes at first.
     validations: how often AP is measured on the way; the end is always measured.
+    checkpoint_minutes: within an epoch, the state is kept this often.
+    profile_steps: stop after so many steps and tell where the time went; 0 trains.
     """
 
     epochs: int
     batch_size: int = 16
     lr: float = 1e-3
     weight_decay: float = 0.02
+    momentum: float = 0.9
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "cfg"] = "cosine"
     warmup_epochs: float = 1.0
+    loss: LossSettings = field(default_factory=LossSettings)
     sparsity: float = 0.0
     distill: float = 1.0
+    multi_scale: float = 1.0
     accumulate: int = 1
     ema_decay: float = 0.998
     clip_gradient_norm: float = 10.0
     precision: str = "auto"
+    compiled: bool = False
     seed: int = 0
     workers: int = 0
+    machines: Machines = field(default_factory=Machines)
     validations: int = 5
+    checkpoint_minutes: float = 10.0
+    profile_steps: int = 0
 
     def __post_init__(self) -> None:
         checks = {
@@ -45,16 +87,25 @@ class TrainSettings:
             "batch-size": self.batch_size >= 1,
             "lr": 0 < self.lr < 10,
             "weight-decay": 0 <= self.weight_decay < math.inf,
+            "momentum": 0 <= self.momentum < 1,
+            "optimizer": self.optimizer in ("adamw", "sgd"),
+            "schedule": self.schedule in ("cosine", "cfg"),
             "warmup-epochs": 0 <= self.warmup_epochs < math.inf,
             "distill": 0 <= self.distill < math.inf,
+            "multi-scale": 1 <= self.multi_scale <= 4,
             "seed": 0 <= self.seed <= MAX_SEED,
             "sparsity": 0 <= self.sparsity < 1000,
             "accumulate": self.accumulate >= 1,
             "ema-decay": 0 <= self.ema_decay < 1,
-            "precision": self.precision in ("auto", "bf16", "float32"),
+            "precision": self.precision in PRECISIONS,
             "workers": 0 <= self.workers <= 64,
+            "checkpoint-minutes": 0 < self.checkpoint_minutes < math.inf,
+            "profile-steps": self.profile_steps >= 0,
         }
-        for name, good in checks.items():
-            if not good:
-                value = getattr(self, name.replace("-", "_"))
-                raise InputError(f"--{name} {value} is out of range; see yolo-slim train --help")
+        _require(checks, {name: getattr(self, name.replace("-", "_")) for name in checks})
+
+
+def _require(checks: Mapping[str, bool], values: Mapping[str, object]) -> None:
+    for name, good in checks.items():
+        if not good:
+            raise InputError(f"--{name} {values[name]} is out of range; see yolo-slim train --help")

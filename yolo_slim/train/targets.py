@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,12 @@ class HeadTargets:
     column: Tensor
     boxes_xyxy: Tensor
     class_ids: Tensor
+
+    def places(self, shape: Sequence[int]) -> Tensor:
+        """Index int64 [P] of each in a flat map of `shape` (anchors, rows, columns) an image."""
+        anchors, rows, columns = shape
+        line = (self.image * anchors + self.anchor) * rows + self.row
+        return line * columns + self.column
 
 
 def assign(targets: Tensor, cfg: Cfg, grids_hw: list[tuple[int, int]]) -> list[HeadTargets]:

@@ -14,6 +14,8 @@ from yolo_slim.cfg import Cfg
 from yolo_slim.errors import InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.decode import split_raw
+from yolo_slim.train.loss import not_half
+from yolo_slim.train.processes import mean_over_processes
 from yolo_slim.weights import network_of
 
 
@@ -37,6 +39,9 @@ class Teacher:
         network = network_of(folded.cfg, folded.weights).requires_grad_(False)
         self.network = network.to(memory_format=torch.channels_last)
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.network.to(device, dtype)
+
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
             raws: tuple[Tensor, ...] = self.network(images)
@@ -53,11 +58,11 @@ def logit_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], cfg: Cfg) -
     (Hinton et al., 2015, with the sigmoid of a detector in place of the softmax), offsets by
     smooth L1; class and box terms are weighted by the teacher's objectness.
     """
-    total = student[0].new_zeros((), dtype=torch.float32)
-    seen = student[0].new_zeros((), dtype=torch.float32)
+    total = not_half(student[0]).new_zeros(())
+    seen = not_half(student[0]).new_zeros(())
     for ours_raw, theirs_raw, yolo in zip(student, teacher, cfg.yolos, strict=True):
-        ours = split_raw(ours_raw.float(), yolo)
-        theirs = split_raw(theirs_raw.float(), yolo)
+        ours = split_raw(not_half(ours_raw), yolo)
+        theirs = split_raw(not_half(theirs_raw), yolo)
         if yolo.new_coords:
             raise InputError("logit distillation of new_coords heads is not supported")
         believed = theirs[..., 4].sigmoid()
@@ -73,4 +78,4 @@ def logit_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], cfg: Cfg) -
         ).sum(dim=-1)
         total = total + objectness + (believed * (classes + offsets)).sum()
         seen = seen + believed.sum()
-    return total / seen.clamp(min=1.0)
+    return total / max(mean_over_processes(float(seen), seen.device), 1.0)

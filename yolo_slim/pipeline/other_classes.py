@@ -1,0 +1,53 @@
+"""A detector for other classes than it was trained on: the start of a fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import with_classes
+from yolo_slim.errors import InputError
+from yolo_slim.weights import random_weights
+
+
+def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tuple[Bundle, str]:
+    """The detector with one output for each of `class_names`, and a sentence on what was kept.
+
+    Of each head's last convolution the rows of x, y, w, h and objectness are kept. The row of a
+    class is that of the class of the same name, whatever its case; without one it starts anew, as
+    in an untrained network.
+
+    Raises InputError for heads that are not read by a convolution with a bias.
+    """
+    names = tuple(class_names)
+    new_cfg = with_classes(bundle.cfg, len(names))
+    old_of = {name.casefold(): k for k, name in enumerate(bundle.class_names)}
+    same = [(new, old_of[name.casefold()]) for new, name in enumerate(names)
+            if name.casefold() in old_of]  # fmt: skip
+    fresh = random_weights(new_cfg, seed)
+    weights = dict(bundle.weights)
+    for head, yolo in zip(bundle.cfg.head_indices, bundle.cfg.yolos, strict=True):
+        index, n_anchors = head - 1, len(yolo.mask)
+        for name in ("conv.weight", "conv.bias"):
+            key = f"{index}.{name}"
+            if key not in weights:
+                raise InputError(
+                    f"{bundle.cfg.where(index)} has a BatchNorm: expected a bias before [yolo]"
+                )
+            old = weights[key].view(n_anchors, 5 + yolo.classes, *weights[key].shape[1:])
+            new = fresh[key].to(old.dtype)
+            new = new.view(n_anchors, 5 + len(names), *new.shape[1:])
+            new[:, :5] = old[:, :5]
+            for row, old_row in same:
+                new[:, 5 + row] = old[:, 5 + old_row]
+            weights[key] = new.flatten(0, 1)
+    kept = ", ".join(names[new] for new, _ in same) or "none"
+    told = (
+        f"{bundle.cfg.n_classes} classes become {len(names)}: boxes and objectness are kept, "
+        f"and by their names these classes: {kept}"
+    )
+    result = {"from": bundle.cfg.n_classes, "to": len(names), "kept": [names[n] for n, _ in same]}
+    changed = bundle.then(
+        "for_classes", {}, cfg=new_cfg, weights=weights, class_names=names, result=result
+    )
+    return changed, told
