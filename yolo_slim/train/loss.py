@@ -33,6 +33,8 @@ class LossSettings:
     takes 'iou' where the cfg says `objectness_smooth=1`.
     label_smoothing: class targets are eps / 2 and 1 - eps / 2, 0 to 1.
     focal_gamma: answers count (1 - their probability to be right) ^ gamma; 0 counts all alike.
+    cells: which look for an object: that of its centre, or its nearest 'neighbours', too, as far
+    as the cfg's scale_x_y lets their boxes reach it.
     per: 'object' divides by the responsible predictions, 'image' by the pictures, as Darknet does.
     """
 
@@ -44,6 +46,7 @@ class LossSettings:
     label_smoothing: float | None = None
     focal_gamma: float | None = None
     per: Literal["object", "image"] = "object"
+    cells: Literal["own", "neighbours"] = "own"
 
     def __post_init__(self) -> None:
         checks = {
@@ -84,7 +87,7 @@ def detection_loss(
     """
     settings = settings or LossSettings()
     grids_hw = [(raw.shape[2], raw.shape[3]) for raw in raws]
-    assigned = assign(targets, cfg, grids_hw)
+    assigned = assign(targets, cfg, grids_hw, settings.cells == "neighbours")
     maps = [split_raw(not_half(raw), yolo) for raw, yolo in zip(raws, cfg.yolos, strict=True)]
     boxes = [decode_boxes(m, yolo, cfg.input_hw) for m, yolo in zip(maps, cfg.yolos, strict=True)]
     overlaps = _best_overlaps(boxes, targets)

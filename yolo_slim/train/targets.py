@@ -33,12 +33,17 @@ class HeadTargets:
         return line * columns + self.column
 
 
-def assign(targets: Tensor, cfg: Cfg, grids_hw: list[tuple[int, int]]) -> list[HeadTargets]:
+def assign(
+    targets: Tensor, cfg: Cfg, grids_hw: list[tuple[int, int]], neighbours: bool = False
+) -> list[HeadTargets]:
     """Positives of each head for targets [N, 6] (image, class, x1, y1, x2, y2 in input pixels).
 
     An object goes to the anchor of its shape, whatever head that is in (Redmon and Farhadi,
     YOLOv3, 2018), and to every other anchor whose shape overlaps it by more than the cfg's
     `iou_thresh`; there to the cell of its centre.
+
+    neighbours: and to the nearest cell beside it and the nearest above or below, as far as the
+    cfg's `scale_x_y` lets a box of that cell reach the centre (after Jocher, YOLOv5, 2020).
     """
     wh = targets[:, 4:6] - targets[:, 2:4]
     centre = (targets[:, 4:6] + targets[:, 2:4]) / 2
@@ -52,23 +57,45 @@ def assign(targets: Tensor, cfg: Cfg, grids_hw: list[tuple[int, int]]) -> list[H
     assigned = []
     for yolo, (height, width) in zip(cfg.yolos, grids_hw, strict=True):
         stride = targets.new_tensor((cfg.net.width / width, cfg.net.height / height))
-        cell = (centre / stride).long()
-        cell[:, 0].clamp_(0, width - 1)
-        cell[:, 1].clamp_(0, height - 1)
+        place = centre / stride  # [N, 2], in cells
+        last = torch.tensor((width - 1, height - 1), device=targets.device)
+        cell = torch.minimum(place.long().clamp(min=0), last)
         mask = torch.tensor(yolo.mask, device=targets.device)
         wanted = (best[:, None] == mask) | (overlap[:, mask] > yolo.iou_thresh)  # [N, A]
         row, anchor = wanted.nonzero(as_tuple=True)
+        cells = cell[row]
+        if neighbours:
+            which, beside = _beside(place[row], cells, last, yolo.scale_x_y)
+            row, anchor = torch.cat((row, row[which])), torch.cat((anchor, anchor[which]))
+            cells = torch.cat((cells, beside))
         assigned.append(
             HeadTargets(
                 image=targets[row, 0].long(),
                 anchor=anchor,
-                row=cell[row, 1],
-                column=cell[row, 0],
+                row=cells[:, 1],
+                column=cells[:, 0],
                 boxes_xyxy=targets[row, 2:6],
                 class_ids=targets[row, 1].long(),
             )
         )
     return assigned
+
+
+def _beside(place: Tensor, cell: Tensor, last: Tensor, scale_x_y: float) -> tuple[Tensor, Tensor]:
+    """Of centres [P, 2] in cells, and their cells: the index int64 [Q] of each that a neighbour
+    can reach, and that neighbour's (column, row) [Q, 2]."""
+    offset = place - cell - 0.5  # from the middle of the cell, -0.5 to 0.5
+    reach = (scale_x_y - 1) / 2
+    found = []
+    for axis in (0, 1):
+        step = torch.zeros_like(cell)
+        step[:, axis] = torch.where(offset[:, axis] < 0, -1, 1)
+        beside = cell + step
+        inside = ((beside >= 0) & (beside <= last)).all(dim=1)
+        near = 0.5 - offset[:, axis].abs() < reach  # distance from the border between the two
+        found.append((inside & near, beside))
+    which = torch.cat([kept.nonzero()[:, 0] for kept, _ in found])
+    return which, torch.cat([beside[kept] for kept, beside in found])
 
 
 def shape_iou(wh: Tensor, anchors_wh: Tensor) -> Tensor:
