@@ -43,7 +43,9 @@ KINDS: dict[str, Kind] = {
     "grey": Kind("note", "Nothing: it is read as three equal channels."),
     "palette": Kind("note", "Nothing: colours are looked up when it is read."),
     "transparency": Kind("note", "See what lies below transparent pixels: that is what is read."),
-    "16 bits": Kind("note", "Nothing, unless the upper 8 bits are too coarse for what you look for."),
+    "16 bits": Kind(
+        "note", "Nothing, unless the upper 8 bits are too coarse for what you look for."
+    ),
     "CMYK": Kind("note", "Save it as RGB: the conversion to RGB differs between readers."),
     # Pictures that are there twice.
     "leak": Kind("fault", "Take the picture out of one split: its score is learnt by heart."),
@@ -72,6 +74,7 @@ class Finding:
     kind: a key of KINDS. split: 'train', 'val', or 'data' where there is but one set.
     found: what was found, and what was expected. file: the picture as the annotations call it.
     annotation: position of an entry in the list it stands in, from 0.
+    twin: (split, file) of the other picture, where two look alike.
 
     Raises ValueError for a kind that is not in the table.
     """
@@ -81,6 +84,7 @@ class Finding:
     found: str
     file: str | None = None
     annotation: int | None = None
+    twin: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -112,6 +116,7 @@ class Finding:
             "split": self.split,
             "file": self.file,
             "annotation": self.annotation,
+            "twin": dict(zip(("split", "file"), self.twin, strict=True)) if self.twin else None,
             "found": self.found,
             "advice": self.advice,
         }

@@ -28,7 +28,7 @@ _STARTS = (
     (b"MM\0*", "TIFF"),
 )
 # Formats whose EXIF stands before the pixels: of others it would cost decoding them.
-_EXIF_IN_FRONT = ("JPEG", "MPO", "TIFF", "WEBP")
+_EXIF_IN_FRONT = ("JPEG", "MPO", "WEBP")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class Picture:
 
     fault: why it cannot be used; missing: there is no file at all.
     format: 'JPEG', 'PNG', 'GIF', 'BMP', 'TIFF', 'WEBP' by its first bytes, None for others.
-    size_wh: as stored, in pixels. mode: Pillow's. bits: of a channel.
-    orientation: of the EXIF data; None without.
+    size_wh: as stored, in pixels. mode: Pillow's. bits: of a channel, 8 or 16.
+    orientation: of the EXIF data; None without, and for TIFF, which every reader turns.
     digest: SHA-256 of the file.
     thumbnail: uint8 [16, 17], grey; None where the picture is all of one shade.
     """
@@ -113,6 +113,8 @@ def _header(content: bytes) -> tuple[tuple[int, int] | None, str | None, int | N
 
 
 def _orientation(picture: Image.Image) -> int | None:
+    if picture.format == "TIFF":
+        return None
     try:
         if picture.format in _EXIF_IN_FRONT:
             exif = picture.getexif()
@@ -126,6 +128,6 @@ def _orientation(picture: Image.Image) -> int | None:
 
 
 def _bits(content: bytes, found_format: str | None, mode: str | None) -> int:
-    if found_format == "PNG" and len(content) > 24 and content[12:16] == b"IHDR":
-        return content[24]
-    return 16 if (mode or "").startswith("I;16") else 8
+    # A PNG says so behind its width and height; Pillow gives colours in 16 bits as 8.
+    deep = found_format == "PNG" and content[24:25] == b"\x10"
+    return 16 if deep or (mode or "").startswith("I;16") else 8

@@ -89,4 +89,6 @@ def colour(evidence: Evidence) -> Iterator[Finding]:
         kinds += ["transparency"] if mode in ("RGBA", "LA", "PA", "La", "RGBa") else []
         kinds += ["16 bits"] if picture.bits == 16 else []
         for kind in kinds:
-            yield Finding(kind, split.split, f"mode {mode}, {picture.bits} bits", image.name)
+            yield Finding(
+                kind, split.split, f"mode {mode}" + ", 16 bits" * (picture.bits == 16), image.name
+            )
