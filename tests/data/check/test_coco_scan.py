@@ -68,7 +68,7 @@ def test_every_fault_is_named_with_its_place(document, write_set):
         ("bad annotation", "a.png", 4),
         ("bad annotation", "a.png", 5),
         ("bad annotation", "a.png", 6),
-        ("bad image entry", None, 2),
+        ("bad image entry", None, None),
     ]
     assert "image_id 99" in told[4][3] and "category_id 1" in told[5][3] and "nan" in told[6][3]
     assert {f.split for f in split.findings} == {"val"}

@@ -50,14 +50,15 @@ def scan_coco(
             )
         )
     entries = []
-    for index, (image_id, picture) in enumerate(pictures.items()):
+    for image_id, picture in pictures.items():
         name = _name(picture)
         if name is None:
-            scan.tell("bad image entry", f"file_name {picture.get('file_name')!r}", None, index)
+            told = f"image {image_id} has file_name {picture.get('file_name')!r}"
+            scan.tell("bad image entry", told)
             continue
         size_wh, fault = _size(picture)
         if fault:
-            scan.tell("bad image entry", fault, name, index)
+            scan.tell("bad image entry", fault, name)
         entries.append(RawImage(name, images / name, size_wh, tuple(boxes[image_id])))
     class_names = [str(categories[key].get("name", key)) for key in category_ids]
     if names is not None:

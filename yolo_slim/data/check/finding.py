@@ -73,7 +73,7 @@ class Finding:
 
     kind: a key of KINDS. split: 'train', 'val', or 'data' where there is but one set.
     found: what was found, and what was expected. file: the picture as the annotations call it.
-    annotation: position of an entry in the list it stands in, from 0.
+    annotation: position in the list of annotations, from 0.
     twin: (split, file) of the other picture, where two look alike.
 
     Raises ValueError for a kind that is not in the table.

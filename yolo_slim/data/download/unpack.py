@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from yolo_slim.errors import DataError, RunError
 from yolo_slim.files import whole_folder
@@ -40,7 +40,10 @@ class _Member:
     name: str
     kind: str
     size: int
-    handle: zipfile.ZipInfo | tarfile.TarInfo
+    handle: Any  # the ZipInfo or TarInfo
+
+
+_Open = Callable[[_Member], IO[bytes] | None]
 
 
 def unpack(
@@ -84,7 +87,7 @@ def unpack(
 
 
 @contextmanager
-def _opened(archive: Path):  # type: ignore[no-untyped-def]
+def _opened(archive: Path) -> Iterator[tuple[list[_Member], _Open]]:
     """Yields the members, and what opens one of them for reading; damage is a DataError."""
     try:
         with archive.open("rb") as file:
@@ -92,15 +95,17 @@ def _opened(archive: Path):  # type: ignore[no-untyped-def]
         # Not by `is_zipfile`: a tar may end in a file that is a zip.
         if is_zip:
             with zipfile.ZipFile(archive) as packed:
-                yield [_of_zip(info) for info in packed.infolist()], lambda m: packed.open(m.handle)
+                members = [_of_zip(info) for info in packed.infolist()]
+                yield members, lambda m: packed.open(m.handle)
         else:
-            with tarfile.open(archive) as packed:
-                yield (
-                    [_of_tar(info) for info in _limited(packed, archive)],
-                    lambda m: packed.extractfile(m.handle),
-                )
+            with tarfile.open(archive) as tar:
+                members = [_of_tar(info) for info in _limited(tar, archive)]
+                yield members, lambda m: tar.extractfile(m.handle)
     except _DAMAGE as error:
-        raise DataError(f"{archive} is no archive, or is damaged ({error}).") from error
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise DataError(
+            f"{archive} is no .zip or .tar, or is damaged ({reason}): nothing was unpacked."
+        ) from error
     except Exception as error:
         # zlib.error and lzma.LZMAError have no common base; bz2 and gzip raise a bare OSError.
         bare = isinstance(error, OSError) and error.errno is None
