@@ -63,7 +63,7 @@ def scan_coco(
     class_names = [str(categories[key].get("name", key)) for key in category_ids]
     if names is not None:
         if len(names) == len(class_names):
-            class_names = [str(name) for name in names]
+            class_names = [str(name).strip() for name in names]
         else:
             told = f"{len(names)} names for {len(class_names)} categories"
             scan.tell("names do not fit", told)

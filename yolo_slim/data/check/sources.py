@@ -47,7 +47,7 @@ def _described(data: Path) -> tuple[RawSplit, ...]:
     splits = []
     for split in [name for name in SPLITS if name in document] or SPLITS:
         place = _coco_place(document.get(split), data.parent) if is_plain else None
-        if place and (names is None or isinstance(names, list)):
+        if place and _are_plain(names):
             splits.append(scan_coco(*place, split, names))
         else:
             splits.append(rows_of(read_dataset(data, None, None, split), split))
@@ -80,7 +80,7 @@ def _document(data: Path) -> dict[Any, Any]:
     """What a .yaml file holds; {} where it is none: `read_dataset` says what is wrong with it."""
     try:
         document = yaml.safe_load(data.read_bytes())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -99,6 +99,14 @@ def _coco_place(part: Any, base: Path) -> tuple[Path, Path] | None:
             return None
     images, annotations = places
     return (images, annotations) if _is_json(annotations) and images.is_dir() else None
+
+
+def _are_plain(names: Any) -> bool:
+    """Whether `names` of a description is what every reader takes: a list, of names."""
+    if names is None:
+        return True
+    plain = isinstance(names, list) and all(isinstance(n, str | int | float) for n in names)
+    return plain and all(str(name).strip() for name in names)
 
 
 def _is_json(path: Path) -> bool:

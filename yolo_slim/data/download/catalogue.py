@@ -154,7 +154,14 @@ CATALOGUE: dict[str, Source] = {
                 1_999_639_040,
             ),
         },
-        {"train": (("trainval",), "trainval2012/JPEGImages", "trainval2012/Annotations")},
+        {
+            split: (
+                ("trainval",),
+                "trainval2012/JPEGImages",
+                f"trainval2012/ImageSets/Main/{split}.txt",
+            )
+            for split in ("train", "val")
+        },
         "photos from Flickr under Flickr's terms of use, for research",
     ),
 }
