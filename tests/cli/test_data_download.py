@@ -98,6 +98,8 @@ CASES = {
     "unknown set": ("cocoa", "no data set is called 'cocoa'"),
     "unknown part": ("coco --parts val,test", "no part 'test'"),
     "no part": ("coco --parts ,", "no part ','"),
+    "parts of the small set": ("coco-small --parts val", "has no parts"),
+    "pictures of another": ("coco --pictures 3", "goes with coco-small"),
     "name and address": ("coco --url http://h/a.zip --sha256 " + SUM, "one of the two"),
     "name and checksum": ("coco --sha256 " + SUM, "one of the two"),
     "address without checksum": ("--url http://h/a.zip", "needs --sha256"),

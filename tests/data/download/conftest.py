@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import re
@@ -84,7 +85,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         body = content[start:]
-        self.wfile.write(body[: told.cut.pop(0)] if told.cut else body)
+        with contextlib.suppress(ConnectionError):  # the client may have enough
+            self.wfile.write(body[: told.cut.pop(0)] if told.cut else body)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -171,7 +171,8 @@ def find_source(name: str) -> Source:
     """The set of that name; of the same names in other letters too. DataError for others."""
     if name.lower() in CATALOGUE:
         return CATALOGUE[name.lower()]
-    raise DataError(f"no data set is called {name!r}. Expected {', '.join(CATALOGUE)}, or --url.")
+    names = ", ".join(CATALOGUE)
+    raise DataError(f"no data set is called {name!r}. Expected {names}, coco-small, or --url.")
 
 
 def find_parts(source: Source, names: str | None) -> dict[str, Archive]:

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,25 +52,48 @@ def fetch(
     Raises DataError where the address cannot be used, RunError where the server or the disk
     fails, or the file is another than was published.
     """
+
+    def verify(data: Path) -> None:
+        found = file_digest(data, archive.digest.algorithm)
+        if found != archive.digest:
+            raise RunError(
+                f"{archive.urls[0]} has {found}, expected {archive.digest}: it was removed. "
+                "Try again; if it stays so, the file is not the one that was published."
+            )
+
+    fetch_verified(archive.urls, path, verify, archive.size, advance, patience)
+
+
+def fetch_verified(
+    urls: Sequence[str],
+    path: Path,
+    verify: Callable[[Path], None],
+    size: int | None = None,
+    advance: Advance | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """The same for a file that `verify` knows by other means: it raises RunError for a wrong one.
+
+    urls: tried in this order. size: in bytes, None if unknown.
+    """
     part = _Part(path)
-    patience = patience or Patience()
     failures: list[str] = []
-    for url in archive.urls:
+    for url in urls:
         _check_address(url)
         try:
-            _fetch_from(url, archive, part, advance or (lambda done, total: None), patience)
+            _fetch_from(
+                url, size, part, advance or (lambda done, total: None), patience or Patience()
+            )
             break
         except _Refused as error:
             failures.append(str(error))
     else:
         raise DataError(". ".join(failures) + ". Look whether it has moved.")
-    found = file_digest(part.data, archive.digest.algorithm)
-    if found != archive.digest:
+    try:
+        verify(part.data)
+    except RunError:
         part.remove()
-        raise RunError(
-            f"{archive.urls[0]} has {found}, expected {archive.digest}: it was removed. "
-            "Try again; if it stays so, the file is not the one that was published."
-        )
+        raise
     part.data.replace(path)
     part.remove()
 
@@ -120,14 +143,14 @@ class _Part:
 
 
 def _fetch_from(
-    url: str, archive: Archive, part: _Part, advance: Advance, patience: Patience
+    url: str, size: int | None, part: _Part, advance: Advance, patience: Patience
 ) -> None:
     """Attempts, until the part is whole; each that brought a byte starts the counting anew."""
     failed = 0
     while True:
         before = part.size
         try:
-            _attempt(url, archive, part, advance, patience.timeout_s)
+            _attempt(url, size, part, advance, patience.timeout_s)
             return
         except urllib.error.HTTPError as error:
             error.close()
@@ -150,7 +173,7 @@ def _fetch_from(
         time.sleep(patience.pause_s * 2 ** (failed - 1))
 
 
-def _attempt(url: str, archive: Archive, part: _Part, advance: Advance, timeout_s: float) -> None:
+def _attempt(url: str, size: int | None, part: _Part, advance: Advance, timeout_s: float) -> None:
     """One request; what comes is appended to the part, or begins it anew."""
     headers = {"User-Agent": f"yolo-slim/{yolo_slim.__version__}", "Accept-Encoding": "identity"}
     validator = part.validator(url)
@@ -178,9 +201,10 @@ def _attempt(url: str, archive: Archive, part: _Part, advance: Advance, timeout_
         if whole.start != start or start == 0:
             part.begin(url, _validator_of(response))
             start = 0
-        _check_size(url, archive.size, whole.size)
-        _check_room(part.data.parent, (whole.size or archive.size or 0) - start)
-        _append(response, part.data, start, whole.size or archive.size, advance)
+        _check_size(url, size, whole.size)
+        total = whole.size or size
+        _check_room(part.data.parent, (total or 0) - start)
+        _append(response, part.data, start, total, advance)
 
 
 @dataclass(frozen=True)
