@@ -186,6 +186,22 @@ def test_being_sent_elsewhere(server, now, tmp_path):
     assert not (tmp_path / "b.zip").exists()
 
 
+def test_a_dead_server_is_passed_over_for_the_next(server, now, tmp_path):
+    archive = server.archive("a.zip", CONTENT)
+    dead = replace(archive, urls=("http://127.0.0.1:9/a.zip", *archive.urls))
+    fetch(dead, tmp_path / "a.zip", patience=now)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+def test_what_came_is_not_given_up_for_another_address(server, now, tmp_path):
+    server.cut = [2_000_000, 0, 0]
+    archive = server.archive("a.zip", CONTENT)
+    both = replace(archive, urls=(*archive.urls, f"{server.url}/mirror.zip"))
+    with pytest.raises(RunError, match=r"a\.zip: .*goes on"):
+        fetch(both, tmp_path / "a.zip", patience=now)
+    assert (tmp_path / "a.zip.part").stat().st_size == 2_000_000
+
+
 def test_no_server_at_all(server, now, tmp_path):
     archive = replace(server.archive("a", b""), urls=("http://127.0.0.1:9/a.zip",))
     with pytest.raises(RunError, match=r"refused.*after 3 attempts"):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yolo_slim
 from yolo_slim.data.download.catalogue import Archive, Digest
-from yolo_slim.errors import DataError, RunError
+from yolo_slim.errors import DataError, RunError, YoloSlimError
 
 Advance = Callable[[int, int], None]
 
@@ -78,6 +78,7 @@ def fetch_verified(
     """
     part = _Part(path)
     failures: list[str] = []
+    error_kind: type[YoloSlimError] = DataError
     for url in urls:
         _check_address(url)
         try:
@@ -86,9 +87,14 @@ def fetch_verified(
             )
             break
         except _Refused as error:
-            failures.append(str(error))
+            failures.append(f"{error}: look whether it has moved")
+        except _GaveUp as error:
+            failures.append(f"{error}; the same command goes on where this one stopped")
+            error_kind = RunError
+            if part.size:  # another address would begin anew
+                raise RunError(". ".join(failures) + ".") from error
     else:
-        raise DataError(". ".join(failures) + ". Look whether it has moved.")
+        raise error_kind(". ".join(failures) + ".")
     try:
         verify(part.data)
     except RunError:
@@ -107,6 +113,10 @@ def file_digest(path: Path, algorithm: str) -> Digest:
 
 class _Refused(Exception):
     """The server does not give this file: another attempt would be in vain."""
+
+
+class _GaveUp(Exception):
+    """The server might give it, but did not in all attempts."""
 
 
 class _Broken(Exception):
@@ -166,10 +176,7 @@ def _fetch_from(
                 raise _Refused(f"{url}: {reason}") from error
         failed = 1 if part.size > before else failed + 1
         if failed >= patience.attempts:
-            raise RunError(
-                f"{url}: {reason}, after {failed} attempts. The same command goes on where this "
-                "one stopped."
-            )
+            raise _GaveUp(f"{url}: {reason}, after {failed} attempts")
         time.sleep(patience.pause_s * 2 ** (failed - 1))
 
 
