@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from yolo_slim.data.check import run
 from yolo_slim.data.check.finding import by_kind
+from yolo_slim.data.check.picture import Picture
 from yolo_slim.data.check.run import CHECKS, check_splits
 from yolo_slim.data.check.sources import read_splits, rows_of
 from yolo_slim.data.coco import read_coco
@@ -102,6 +105,24 @@ def test_progress_reaches_its_end(document, write_set):
     steps = []
     check_splits(read_splits(None, *write_set(document)), progress=lambda *s: steps.append(s))
     assert steps == [(1, 2), (2, 2)]
+
+
+def test_ctrl_c_does_not_wait_for_the_rest(evidence, monkeypatch):
+    looked = []
+
+    def look(path):
+        time.sleep(0.002)
+        looked.append(path)
+        return Picture(path)
+
+    monkeypatch.setattr(run, "look_at", look)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_splits(evidence([[]] * 5000).splits, progress=stop)
+    assert len(looked) < 4000
 
 
 def test_a_read_data_set_has_its_boxes_and_its_notes(document, write_set):

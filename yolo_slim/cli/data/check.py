@@ -23,7 +23,7 @@ from yolo_slim.cli.targets import check_file
 from yolo_slim.data.check.finding import KINDS, by_kind
 from yolo_slim.data.check.run import Outcome, check_splits
 from yolo_slim.data.check.sources import read_splits
-from yolo_slim.errors import InputError
+from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.pipeline.checking import check_document, check_page, told
 from yolo_slim.report.check_page import write_check_page
 
@@ -61,8 +61,11 @@ def check(
         check_file(target, [data, annotations])
     splits = read_splits(data, images, annotations)
     started = time.perf_counter()
-    with progress("check") as advance:
-        outcome = check_splits(splits, (size, size), resize, advance)
+    try:
+        with progress("check") as advance:
+            outcome = check_splits(splits, (size, size), resize, advance)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was written") from None
     seconds = time.perf_counter() - started
     if outcome.findings:
         console.print(_table(outcome))

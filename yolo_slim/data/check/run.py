@@ -64,10 +64,14 @@ def check_splits(
     pictures = {}
     # Decoding and hashing leave Python's lock, so threads do help.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, picture in enumerate(pool.map(look_at, paths), 1):
-            pictures[picture.path] = picture
-            if progress:
-                progress(done, len(paths))
+        try:
+            for done, picture in enumerate(pool.map(look_at, paths), 1):
+                pictures[picture.path] = picture
+                if progress:
+                    progress(done, len(paths))
+        except BaseException:  # Ctrl-C does not wait for the rest
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     evidence = Evidence(splits, pictures, input_hw, resize_mode)
     found = [finding for split in splits for finding in split.findings]
     found += [finding for check in CHECKS for finding in check(evidence)]
