@@ -35,6 +35,14 @@ def test_the_input_stays_and_the_border_changes() -> None:
     assert (drawn[60:100, 50:90] == 90).all(), "the inside of a box stays visible"
 
 
+def test_a_label_without_its_score_is_shorter() -> None:
+    found = boxes((10, 50, 150, 110))
+    with_score = draw(grey(), found, NAMES)
+    without = draw(grey(), found, NAMES, with_scores=False)
+    changed = np.flatnonzero((with_score != without).any(axis=(0, 2)))
+    assert changed.size and changed.min() > 20 and changed.max() < 150
+
+
 def test_nothing_found_gives_an_equal_picture() -> None:
     image = grey()
     drawn = draw(image, Detections.empty(), NAMES)

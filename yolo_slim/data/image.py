@@ -6,6 +6,8 @@ import io
 import re
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -121,13 +123,18 @@ def _png_ends(content: bytes) -> bool:
     return False
 
 
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Pillow warns of big and of odd pictures; inside, it does not, in whichever thread."""
+    with _HEADER_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _header_size(file: object, path: Path) -> tuple[int, int]:
     try:
-        with _HEADER_LOCK, warnings.catch_warnings():
-            # Pillow warns of big and of odd pictures; the limit here is our own.
-            warnings.simplefilter("ignore")
-            with Image.open(file) as picture:  # type: ignore[arg-type]
-                width_px, height_px = picture.size
+        with quiet_pillow(), Image.open(file) as picture:  # type: ignore[arg-type]
+            width_px, height_px = picture.size
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{path} is over the limit of {PIXEL_LIMIT / 1e6:.0f} megapixels."

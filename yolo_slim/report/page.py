@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from collections.abc import Iterator, Sequence
-from functools import cache
 from html import escape
 from pathlib import Path
 
-import cv2
 import numpy as np
-from plotly.offline import get_plotlyjs
 
-from yolo_slim.errors import RunError
 from yolo_slim.files import whole_file
 from yolo_slim.report.model import ClassRow, Report, StepRow
 from yolo_slim.report.plots import Figure, figures
-from yolo_slim.report.style import SCRIPT, STYLE
+from yolo_slim.report.shell import facts, figure, html_page, plot_places
 from yolo_slim.report.table import (
     NOT_MEASURED,
     QUANTITIES,
@@ -29,14 +23,6 @@ from yolo_slim.report.table import (
     measured_quantities,
     percent,
     points,
-)
-
-_LONGEST_PICTURE_SIDE_PX = 1280
-_JPEG_QUALITY = 88
-# The browser itself is told to refuse every request that the page could make.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:"
 )
 
 
@@ -58,19 +44,7 @@ def render(report: Report) -> str:
         _notes(report.notes),
         _circumstances(report),
     ]
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(report.title)}</title>",
-            f"<style>{STYLE}</style></head><body>",
-            *(part for part in parts if part),
-            *_scripts(list(plots.values())),
-            "</body></html>\n",
-        ]
-    )
+    return html_page(report.title, parts, plots)
 
 
 def _headline(report: Report) -> str:
@@ -135,11 +109,7 @@ def _steps(steps: Sequence[StepRow]) -> str:
 
 def _plots(plots: dict[str, Figure]) -> str:
     """Training curves stand side by side, the other plots take the full width."""
-    places = {
-        heading: f'<section><h3>{escape(heading)}</h3><div class="plot" id="plot-{number}"></div>'
-        "</section>"
-        for number, heading in enumerate(plots)
-    }
+    places = plot_places(plots)
     if not places:
         return ""
     training = [place for heading, place in places.items() if heading.startswith("Training: ")]
@@ -186,25 +156,8 @@ def _loss_first(row: ClassRow) -> float:
 def _pictures(pictures: Sequence[tuple[str, np.ndarray]]) -> str:
     if not pictures:
         return ""
-    shown = "".join(
-        f'<figure><img alt="{escape(caption)}" src="{_data_uri(image_bgr)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for caption, image_bgr in pictures
-    )
+    shown = "".join(figure(caption, image_bgr) for caption, image_bgr in pictures)
     return f'<section><h2>Detections</h2><div class="pair pictures">{shown}</div></section>'
-
-
-def _data_uri(image_bgr: np.ndarray) -> str:
-    """uint8 [H, W, 3] -> JPEG in base64, its longer side at most 1280 pixels."""
-    height, width = image_bgr.shape[:2]
-    scale = _LONGEST_PICTURE_SIDE_PX / max(height, width)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image_bgr = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
-    done, jpeg = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise RunError(f"a picture of shape {image_bgr.shape} could not be written as JPEG.")
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode('ascii')}"
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -213,28 +166,5 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _circumstances(report: Report) -> str:
-    facts = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
-        for name, value in report.circumstances.items()
-    )
-    parts = f'<section><h2>Circumstances</h2><dl class="facts">{facts}</dl></section>'
     recipe = f"<section><h2>Recipe</h2><pre>{escape(report.recipe)}</pre></section>"
-    return (parts if facts else "") + (recipe if report.recipe else "")
-
-
-def _scripts(plots: list[Figure]) -> list[str]:
-    if not plots:
-        return []
-    # "<" only occurs inside JSON strings, where its escape means the same and ends no script.
-    values = json.dumps(plots, allow_nan=False).replace("<", "\\u003c")
-    return [
-        f"<script>{_library()}</script>",
-        f'<script type="application/json" id="figures">{values}</script>',
-        f"<script>{SCRIPT}</script>",
-    ]
-
-
-@cache
-def _library() -> str:
-    library: str = get_plotlyjs()
-    return library
+    return facts("Circumstances", report.circumstances) + (recipe if report.recipe else "")

@@ -137,6 +137,78 @@ def tradeoff(steps: Sequence[StepRow]) -> Figure | None:
     return {"data": data, "layout": layout}
 
 
+def count_bars(counts: Mapping[str, Mapping[str, int]], unit: str) -> Figure:
+    """label -> name -> count, as bars side by side; the first label's largest count first.
+
+    Counts lie on a logarithmic axis where the largest is over 50 times the smallest above zero.
+    """
+    first = next(iter(counts.values()), {})
+    rest = dict.fromkeys(name for named in counts.values() for name in named)
+    names = sorted(rest, key=lambda name: -first.get(name, 0))
+    above_zero = [count for named in counts.values() for count in named.values() if count]
+    data = [
+        {
+            "type": "bar",
+            "name": html.escape(label, quote=False),
+            "x": list(range(len(names))),
+            "y": [named.get(name, 0) for name in names],
+            "marker": {"color": _colour(k + 1)},
+            "text": [html.escape(name, quote=False) for name in names],
+            "textposition": "none",
+            "hovertemplate": f"%{{text}}: %{{y}} {unit}<extra>%{{fullData.name}}</extra>",
+        }
+        for k, (label, named) in enumerate(counts.items())
+    ]
+    layout = _layout("", unit, barmode="group")
+    step = -(-len(names) // 40)  # more names cannot be read side by side
+    layout["xaxis"] |= {
+        "tickvals": list(range(0, len(names), step or 1)),
+        "ticktext": [html.escape(name, quote=False) for name in names[:: step or 1]],
+        "tickangle": -60 if len(names) > 8 else 0,
+    }
+    if above_zero and max(above_zero) > 50 * min(above_zero):
+        layout["yaxis"] |= {"type": "log", "dtick": 1, "title": {"text": f"{unit} (log scale)"}}
+    return {"data": data, "layout": layout}
+
+
+def share_histogram(values: Mapping[str, np.ndarray], x_title: str, *, log: bool = False) -> Figure:
+    """The values of each label over common bins, as lines: per cent of that label's values.
+
+    log: bins of equal ratio, for positive values on a logarithmic axis.
+    """
+    sizes = {label: _finite(found) for label, found in values.items()}
+    sizes = {label: found[found > 0] if log else found for label, found in sizes.items()}
+    everything = np.concatenate([*sizes.values(), np.zeros(0)])
+    low, high = (everything.min(), everything.max()) if everything.size else (0.1, 1.0)
+    if low == high:
+        low, high = low * 0.9 - 0.1 * (low == 0), high * 1.1 + 0.1 * (high == 0)
+    edges = np.geomspace(low, high, 41) if log else np.linspace(low, high, 41)
+    middles = np.sqrt(edges[1:] * edges[:-1]) if log else (edges[1:] + edges[:-1]) / 2
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "line": {"shape": "hvh", "color": _colour(k + 1), "width": 2},
+            "name": html.escape(label, quote=False),
+            "x": _numbers(middles),
+            # Rounding may leave the outermost value a hair outside of its own bins.
+            "y": _numbers(100 * np.histogram(np.clip(found, low, high), edges)[0] / found.size),
+            "hovertemplate": "%{x:.3g}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        }
+        for k, (label, found) in enumerate(sizes.items())
+        if found.size
+    ]
+    layout = _layout(x_title, "boxes, %")
+    if log:
+        ticks = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]
+        layout["xaxis"] |= {
+            "type": "log",
+            "tickvals": ticks,
+            "ticktext": [f"{tick:g}" for tick in ticks],
+        }
+    return {"data": data, "layout": layout}
+
+
 def figures(report: Report) -> dict[str, Figure]:
     """Heading -> plot, for all plots that the report has data for, in the order of the page."""
     found: dict[str, Figure] = {}

@@ -17,12 +17,20 @@ _GOLDEN_RATIO = 0.618034
 ColourBgr = tuple[int, int, int]
 
 
-def draw(image_bgr: np.ndarray, detections: Detections, class_names: Sequence[str]) -> np.ndarray:
+def draw(
+    image_bgr: np.ndarray,
+    detections: Detections,
+    class_names: Sequence[str],
+    *,
+    with_scores: bool = True,
+) -> np.ndarray:
     """A copy of the picture with a box and a label `name score` for each detection.
 
     image_bgr: uint8 [H, W, 3], left as it is. Boxes are clipped to the picture, those wholly
     outside are left out; the best score is drawn last and lies on top. A class without a name is
-    called `class 7`. Raises ValueError for another kind of array.
+    called `class 7`. with_scores: False leaves the name alone in the label.
+
+    Raises ValueError for another kind of array.
     """
     if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
         raise ValueError(
@@ -40,7 +48,7 @@ def draw(image_bgr: np.ndarray, detections: Detections, class_names: Sequence[st
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, line_px)
     # Labels come after all boxes, so that no line crosses a word.
     for corner, colour, text in zip(
-        corners.tolist(), colours, _labels(visible, class_names), strict=True
+        corners.tolist(), colours, _labels(visible, class_names, with_scores), strict=True
     ):
         _draw_label(canvas, text, (corner[0], corner[1]), colour, line_px)
     return canvas
@@ -64,13 +72,13 @@ def _inside(boxes_xyxy: np.ndarray, width: int, height: int) -> np.ndarray:
     return inside  # bool [n]
 
 
-def _labels(detections: Detections, class_names: Sequence[str]) -> list[str]:
+def _labels(detections: Detections, class_names: Sequence[str], with_scores: bool) -> list[str]:
     names = [
         class_names[class_id] if class_id < len(class_names) else f"class {class_id}"
         for class_id in detections.class_ids.tolist()
     ]
     return [
-        f"{_plain(name)} {score:.2f}"
+        f"{_plain(name)} {score:.2f}" if with_scores else _plain(name)
         for name, score in zip(names, detections.scores.tolist(), strict=True)
     ]
 

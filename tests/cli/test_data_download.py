@@ -1,0 +1,133 @@
+"""`data download`: whatever is asked of it wrongly ends in a line, and leaves nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import threading
+import zipfile
+
+import pytest
+
+from yolo_slim.cli import main
+
+SUM = "0" * 64
+
+
+def run(command: str, capsys) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return int(ended.value.code or 0), " ".join(out.split()), err
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return buffer.getvalue()
+
+
+FILES = {"/good.zip": packed({"a/b.txt": b"hello"}), "/slip.zip": packed({"../evil": b"x"}),
+         "/text.zip": b"hello"}  # fmt: skip
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = FILES.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def sha256(name: str) -> str:
+    return hashlib.sha256(FILES[f"/{name}"]).hexdigest()
+
+
+def test_any_archive_by_its_checksum(url, tmp_path, capsys):
+    command = f"data download --url {url}/good.zip --sha256 {sha256('good.zip').upper()} --out set"
+    assert run(command, capsys)[0] == 0
+    assert (tmp_path / "set" / "good" / "a" / "b.txt").read_bytes() == b"hello"
+    status, out, _ = run(command, capsys)
+    assert status == 0 and "is there already" in out
+
+
+def test_a_wrong_checksum_is_status_1_and_leaves_nothing(url, tmp_path, capsys):
+    command = f"data download --url {url}/good.zip --sha256 {SUM} --out set"
+    status, _, err = run(command, capsys)
+    assert status == 1 and f"expected sha256:{SUM}" in err
+    assert len(err.splitlines()) <= 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("slip.zip", "leads out of its folder"), ("text.zip", "no .zip or .tar")]
+)
+def test_an_archive_that_cannot_be_unpacked(name, told, url, tmp_path, capsys):
+    command = f"data download --url {url}/{name} --sha256 {sha256(name)} --out set"
+    status, _, err = run(command, capsys)
+    assert status == 2 and told in err and len(err.splitlines()) <= 2
+    left = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert [p.name for p in left] == [name], "the archive, for a person to look at"
+
+
+CASES = {
+    "nothing": ("", "name one of coco, voc2007, voc2012"),
+    "unknown set": ("cocoa", "no data set is called 'cocoa'"),
+    "unknown part": ("coco --parts val,test", "no part 'test'"),
+    "no part": ("coco --parts ,", "no part ','"),
+    "parts of the small set": ("coco-small --parts val", "has no parts"),
+    "pictures of another": ("coco --pictures 3", "goes with coco-small"),
+    "name and address": ("coco --url http://h/a.zip --sha256 " + SUM, "one of the two"),
+    "name and checksum": ("coco --sha256 " + SUM, "one of the two"),
+    "address without checksum": ("--url http://h/a.zip", "needs --sha256"),
+    "checksum alone": ("--sha256 " + SUM, "--url"),
+    "no checksum": ("--url http://h/a.zip --sha256 abc", "is no sha256 sum"),
+    "parts of an address": (f"--url http://h/a.zip --sha256 {SUM} --parts val", "--parts goes"),
+    "no address": (f"--url a.zip --sha256 {SUM}", "no address to download from"),
+    "file address": (f"--url file:///etc/hostname --sha256 {SUM}", "no address"),
+    "not there": (f"--url URL/none.zip --sha256 {SUM}", "404"),
+    "over a file": (f"--url URL/good.zip --sha256 {SUM} --out note.txt", "note.txt"),
+    "over other data": (f"--url URL/good.zip --sha256 {SUM} --out full", "holds something else"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_status_2_in_two_lines_and_leaves_nothing(case, url, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("dear")
+    (tmp_path / "full" / "good").mkdir(parents=True)
+    (tmp_path / "full" / "good" / "thesis.txt").write_text("dear")
+    before = sorted(tmp_path.rglob("*"))
+    arguments, told = CASES[case]
+    out = "" if "--out" in arguments else " --out set"
+    status, _, err = run(f"data download {arguments.replace('URL', url)}{out}", capsys)
+    assert status == 2, err
+    assert told in err and err.startswith("error: ") and len(err.splitlines()) <= 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_help_tells_exit_states_and_names(capsys):
+    assert "1 with faults" in run("data check --help", capsys)[1]
+    assert "voc2007" in run("data download --help", capsys)[1]

@@ -1,0 +1,92 @@
+"""yolo-slim data check"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from yolo_slim.cli.options import (
+    Annotations,
+    Data,
+    Images,
+    JsonFile,
+    console,
+    progress,
+    write_json,
+)
+from yolo_slim.cli.targets import check_file
+from yolo_slim.data.check.finding import KINDS, by_kind
+from yolo_slim.data.check.run import Outcome, check_splits
+from yolo_slim.data.check.sources import read_splits
+from yolo_slim.errors import InputError, Interrupted
+from yolo_slim.pipeline.checking import check_document, check_page, told
+from yolo_slim.report.check_page import write_check_page
+
+PAGE = "check.html"
+EXAMPLES = 3
+STYLES = {"fault": "red", "warning": "yellow", "note": "default"}
+
+
+def check(
+    data: Data = None,
+    images: Images = None,
+    annotations: Annotations = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help=f"Folder for {PAGE}, with the worst pictures.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option("--size", min=32, max=8192, help="Input size in px, for tiny boxes.")
+    ] = 416,
+    resize: Annotated[
+        Literal["letterbox", "stretch"], typer.Option(help="How images become inputs.")
+    ] = "stretch",
+    json: JsonFile = None,
+) -> None:
+    """Find faults in pictures and boxes, in both splits of --data, and name all of them.
+
+    Exit status: 0 without a fault (warnings and notes are none), 1 with faults, 2 where what is
+    named cannot be read as a data set.
+    """
+    if data is None and images is None and annotations is None:
+        raise InputError("no data: name --data FILE, or --images DIR with --annotations FILE")
+    page = out / PAGE if out else None
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; expected the name of a folder for {PAGE}")
+    for target in (json, page):
+        check_file(target, [data, annotations])
+    splits = read_splits(data, images, annotations)
+    started = time.perf_counter()
+    try:
+        with progress("check") as advance:
+            outcome = check_splits(splits, (size, size), resize, advance)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was written") from None
+    seconds = time.perf_counter() - started
+    if outcome.findings:
+        console.print(_table(outcome))
+    n_pictures = len(outcome.evidence.pictures)
+    console.print(f"{told(outcome)} {n_pictures / seconds:.0f} pictures a second.")
+    write_json(json, check_document(outcome))
+    if page is not None:
+        write_check_page(page, check_page(outcome, str(data or annotations), seconds))
+        console.print(f"{page}: the findings with pictures")
+    if outcome.n_faults:
+        raise typer.Exit(1)
+
+
+def _table(outcome: Outcome) -> Table:
+    """Kinds with their counts and first examples."""
+    table = Table("kind", title="Findings", show_lines=True)
+    table.add_column("count", justify="right")
+    table.add_column("the first ones, and what to do")
+    for kind, found in by_kind(outcome.findings).items():
+        severity = KINDS[kind].severity
+        lines = [f"{finding.where()}: {finding.found}" for finding in found[:EXAMPLES]]
+        told = Text("\n".join(lines)).append(f"\n→ {KINDS[kind].advice}", "italic")
+        table.add_row(Text(f"{severity}\n", STYLES[severity]).append(kind), str(len(found)), told)
+    return table

@@ -1,0 +1,92 @@
+"""yolo-slim data download"""
+
+from __future__ import annotations
+
+import urllib.parse
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yolo_slim.cli.options import OutFolder, console, progress
+from yolo_slim.data.download import small_coco
+from yolo_slim.data.download.catalogue import CATALOGUE, Archive, Digest, find_parts, find_source
+from yolo_slim.data.download.obtain import describe, obtain
+from yolo_slim.errors import InputError, Interrupted
+from yolo_slim.files import require_writable
+
+NAMES = (*CATALOGUE, small_coco.NAME)
+
+
+def download(
+    out: OutFolder,
+    name: Annotated[
+        str | None, typer.Argument(help=f"{', '.join(NAMES)}; or leave it out and give --url.")
+    ] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="Some parts only, as in val,annotations. Default: all.")
+    ] = None,
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=5000,
+            help=f"Of {small_coco.NAME}: how many of each split. Default: {small_coco.N_PICTURES}.",
+        ),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Any .zip or .tar, in place of a name.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Checksum of the --url.")] = None,
+) -> None:
+    """Download a public data set, verify and unpack it, and write its description.
+
+    A call that was stopped goes on where it stopped; one that has nothing to do does nothing.
+    """
+    if name is not None and (url is not None or sha256 is not None):
+        raise InputError("a name and --url are given; expected one of the two")
+    require_writable(out / "x")
+    try:
+        if name == small_coco.NAME:
+            _download_small(out, parts, pictures)
+        elif pictures is not None:
+            raise InputError(f"--pictures goes with {small_coco.NAME}")
+        else:
+            _download(out, name, parts, url, sha256)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; the same command goes on from here") from None
+
+
+def _download(
+    out: Path, name: str | None, parts: str | None, url: str | None, sha256: str | None
+) -> None:
+    source = find_source(name) if name is not None else None
+    if source is not None:
+        archives = find_parts(source, parts)
+        console.print(f"{source.name}: {source.licence}")
+    else:
+        archives = {"archive": _named_archive(url, sha256, parts)}
+    is_new = obtain(archives, out, progress, console.print)
+    # Not each time: a person may have changed it.
+    description = describe(source, out) if source and is_new else None
+    if description:
+        console.print(f"{description}: pass it as --data")
+
+
+def _download_small(out: Path, parts: str | None, pictures: int | None) -> None:
+    if parts is not None:
+        raise InputError(f"{small_coco.NAME} has no parts; leave out --parts")
+    console.print(f"{small_coco.NAME}: {CATALOGUE['coco'].licence}")
+    n_pictures = pictures or small_coco.N_PICTURES
+    description = small_coco.obtain_small(out, n_pictures, progress, console.print)
+    if description:
+        console.print(f"{description}: pass it as --data")
+
+
+def _named_archive(url: str | None, sha256: str | None, parts: str | None) -> Archive:
+    if url is None:
+        raise InputError(f"name one of {', '.join(NAMES)}, or give --url with --sha256")
+    if parts is not None:
+        raise InputError("--parts goes with a name; an archive of --url is taken whole")
+    if sha256 is None:
+        raise InputError("--url needs --sha256 SUM, as its publisher tells it or sha256sum counts")
+    stem = Path(urllib.parse.urlsplit(url).path).name.split(".")[0]
+    return Archive(stem or "archive", (url,), Digest("sha256", sha256.lower()))

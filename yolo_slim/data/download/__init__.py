@@ -1,0 +1,1 @@
+"""Public data sets fetched: whole, verified, unpacked without trust."""

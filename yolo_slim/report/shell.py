@@ -1,0 +1,103 @@
+"""What every page is made of: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from html import escape
+
+import cv2
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from yolo_slim.errors import RunError
+from yolo_slim.report.plots import Figure
+from yolo_slim.report.style import SCRIPT, STYLE
+
+# The browser itself is told to refuse every request that the page could make.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:"
+)
+
+
+def html_page(title: str, parts: Iterable[str], plots: Mapping[str, Figure]) -> str:
+    """The page as HTML: about 5 MB with plots (the library is inlined), a few kB without.
+
+    parts: HTML, in order; empty ones are left out. plots: those that `plot_places` has places for,
+    in the same order.
+    """
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{STYLE}</style></head><body>",
+            *(part for part in parts if part),
+            *_scripts(list(plots.values())),
+            "</body></html>\n",
+        ]
+    )
+
+
+def plot_places(plots: Mapping[str, Figure]) -> dict[str, str]:
+    """Heading -> the HTML that the plot of that heading is drawn into."""
+    return {
+        heading: f'<section><h3>{escape(heading)}</h3><div class="plot" id="plot-{number}"></div>'
+        "</section>"
+        for number, heading in enumerate(plots)
+    }
+
+
+def facts(heading: str, named: Mapping[str, str]) -> str:
+    """A list of names and values; empty where there are none."""
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(told)}</dd>" for name, told in named.items()
+    )
+    return f'<section><h2>{escape(heading)}</h2><dl class="facts">{rows}</dl></section>' * bool(
+        rows
+    )
+
+
+def figure(caption: str, image_bgr: np.ndarray, longest_px: int = 1280, quality: int = 88) -> str:
+    """A picture with its caption, within the page."""
+    source = _data_uri(image_bgr, longest_px, quality)
+    return (
+        f'<figure><img alt="{escape(caption)}" src="{source}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _data_uri(image_bgr: np.ndarray, longest_px: int, quality: int) -> str:
+    """uint8 [H, W, 3] -> JPEG in base64, its longer side at most `longest_px` pixels."""
+    height, width = image_bgr.shape[:2]
+    scale = longest_px / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image_bgr = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
+    done, jpeg = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise RunError(f"a picture of shape {image_bgr.shape} could not be written as JPEG.")
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode('ascii')}"
+
+
+def _scripts(plots: list[Figure]) -> list[str]:
+    if not plots:
+        return []
+    # "<" only occurs inside JSON strings, where its escape means the same and ends no script.
+    values = json.dumps(plots, allow_nan=False).replace("<", "\\u003c")
+    return [
+        f"<script>{_library()}</script>",
+        f'<script type="application/json" id="figures">{values}</script>',
+        f"<script>{SCRIPT}</script>",
+    ]
+
+
+@cache
+def _library() -> str:
+    library: str = get_plotlyjs()
+    return library
