@@ -177,7 +177,8 @@ def train(
         int, typer.Option(min=1, help="Machines, under torchrun.", rich_help_panel=MACHINES)
     ] = 1,
     strategy: Annotated[
-        str, typer.Option(help="auto, ddp... as in Lightning.", rich_help_panel=MACHINES)
+        Literal["auto", "ddp"],
+        typer.Option(help="How processes work together.", rich_help_panel=MACHINES),
     ] = "auto",
     sync_batchnorm: Annotated[
         bool, typer.Option("--sync-bn/--no-sync-bn", rich_help_panel=MACHINES,

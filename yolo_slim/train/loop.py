@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.console import plain_console, warn
+from yolo_slim.errors import InputError
 from yolo_slim.train.average import Average
 from yolo_slim.train.batches import BatchLoader
 from yolo_slim.train.checkpoint import CHECKPOINT, KeepState, WholeFileIO, require_resumable
@@ -133,6 +134,8 @@ def train(
 
 def _n_processes(machines: Machines) -> int:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus and machines.devices > gpus:
+        raise InputError(f"--devices {machines.devices}: this machine has {gpus} GPUs")
     return (machines.devices or max(gpus, 1)) * machines.n_nodes
 
 

@@ -22,13 +22,13 @@ class Machines:
 
     devices: processes on this machine, each with a GPU or its share of the cores; 0 takes every
     GPU there is, and one process on a CPU. n_nodes: machines; all run the same command under
-    torchrun. strategy: a name that Lightning knows; 'auto' is 'ddp' for more than one process.
+    torchrun. strategy: 'auto' is 'ddp' for more than one process.
     sync_batchnorm: BatchNorm sees the images of all processes, as if they were one.
     """
 
     devices: int = 0
     n_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp"] = "auto"
     sync_batchnorm: bool = True
 
     def __post_init__(self) -> None:

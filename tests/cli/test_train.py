@@ -1,0 +1,161 @@
+"""What `train` tells, shows and survives."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cli import main
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build
+
+TRAIN = (
+    "train yolov3-nano --size 64 --batch-size 2 --workers 0 --precision float32 --epochs 2 "
+    "--images pictures --annotations boxes.json --out t"
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch) -> Path:
+    """Six pictures with a box each."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    images, annotations = [], []
+    for number in range(6):
+        picture = np.full((40, 50, 3), 40 * number, np.uint8)
+        cv2.imwrite(str(folder / f"{number}.jpg"), picture)
+        images.append({"id": number + 1, "file_name": f"{number}.jpg", "width": 50, "height": 40})
+        annotations.append(
+            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2,
+             "bbox": [5 + number, 5, 20 + number, 30], "area": 600, "iscrowd": 0}
+        )  # fmt: skip
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def status(command: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(command.split())
+    return int(caught.value.code or 0)
+
+
+def test_show_batch_draws_what_is_trained_on(place):
+    assert status(f"{TRAIN} --show-batch seen.png --mosaic 0") == 0
+    assert cv2.imread("seen.png").shape == (64, 128, 3)  # two of 64 px
+    assert status(f"{TRAIN.replace('--out t', '--out u')} --show-batch seen.docx") == 2
+    assert not (place / "u").exists()
+
+
+def test_profile_steps_tells_where_the_time_goes_and_trains_nothing(place, capsys):
+    assert status(f"{TRAIN.replace('--epochs 2', '--epochs 9')} --profile-steps 4") == 0
+    told = capsys.readouterr().out
+    for part in ("data", "forward", "loss", "backward", "step", "images a second"):
+        assert part in told
+    assert "teacher" not in told
+    assert not (place / "t" / "bundle").exists() and not (place / "t" / "checkpoints").exists()
+
+
+def test_a_picture_lost_on_the_way_is_replaced_counted_and_named(place, capsys, monkeypatch):
+    from yolo_slim.data import loader
+
+    read = loader.read_image
+
+    def lost(path, **options):
+        if path.name == "3.jpg":
+            path.unlink(missing_ok=True)
+        return read(path, **options)
+
+    monkeypatch.setattr(loader, "read_image", lost)
+    assert status(f"{TRAIN} --cache off --mosaic 0") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 pictures could not be read, 2 times in all" in told and "3.jpg" in told
+    assert (place / "t" / "bundle").is_dir()
+
+
+def test_a_picture_broken_from_the_start_is_left_out_and_named(place, capsys):
+    (place / "pictures" / "4.jpg").write_bytes(b"rubbish")
+    assert status(TRAIN) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 images are left out" in told and "4.jpg" in told
+
+
+def test_a_full_disk_keeps_the_last_good_state(place, capsys, monkeypatch):
+    from yolo_slim.train import checkpoint
+
+    save, calls = checkpoint.torch.save, []
+
+    def full(state, path):
+        calls.append(path)
+        if len(calls) == 2:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(state, path)
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    assert status(TRAIN) == 1
+    message = capsys.readouterr().err
+    assert "No space left on device" in message and len(message.strip().splitlines()) == 1
+    kept = place / "t" / "checkpoints"
+    assert [path.name for path in kept.iterdir()] == ["last.ckpt"]
+    assert status(f"{TRAIN} --resume") == 0
+
+
+def test_a_loss_that_is_no_number_stops_and_says_so(place, capsys):
+    assert status(f"{TRAIN} --lr 9.9 --optimizer sgd --schedule cosine --accumulate 1") in (0, 1)
+    from yolo_slim.train import module
+
+    original = module.detection_loss
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            module, "detection_loss",
+            lambda *a: {k: v * float("nan") for k, v in original(*a).items()},
+        )  # fmt: skip
+        capsys.readouterr()
+        assert status(TRAIN.replace("--out t", "--out nan")) == 1
+    message = capsys.readouterr().err
+    assert "the loss became nan at step 0" in message and "lower --lr" in message
+
+
+def test_heads_are_made_for_other_classes(place, capsys):
+    cfg = build("yolov3-nano", 3, 64)
+    names = ("person", "dog", "cow")
+    Bundle(cfg, random_weights(cfg), class_names=names).then("train", {}).save(place / "old")
+    assert status(TRAIN.replace("yolov3-nano --size 64", "old")) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "3 classes become 2" in told and "these classes: dog" in told
+    assert load_bundle(place / "t" / "bundle").class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--multi-scale 0.5", "--multi-scale 0.5 is out of range"),
+        ("--label-smoothing 1", "--label-smoothing 1.0 is out of range"),
+        ("--focal-gamma -1", "--focal-gamma -1.0 is out of range"),
+        ("--close-mosaic -2", "--close-mosaic -2 is out of range"),
+        ("--box-loss eiou", "eiou"),
+        ("--checkpoint-minutes 0", "--checkpoint-minutes 0.0 is out of range"),
+        ("--strategy telepathy", "telepathy"),
+        ("--cache tape", "tape"),
+        ("--show-batch pictures", "pictures is a folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, capsys):
+    assert status(f"{TRAIN} {options}") == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not (place / "t").exists()
+
+
+@pytest.mark.parametrize("option", ["--mosaic 0.5", "--anchors fit", "--box-loss giou"])
+def test_a_classifier_has_no_use_for_boxes(place, option, capsys):
+    assert status(f"train resnet18 --data pictures --epochs 1 --out c {option}") == 2
+    assert f"{option.split()[0]} is for detectors" in capsys.readouterr().err
