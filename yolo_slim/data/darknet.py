@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from yolo_slim.data import ultralytics
 from yolo_slim.data.dataset import Dataset, is_file
-from yolo_slim.data.pictures import Progress, read_lines
+from yolo_slim.data.pictures import Progress, read_lines, read_names
 from yolo_slim.data.yolo_labels import LabelReader
 from yolo_slim.errors import DataError
 
@@ -33,7 +34,7 @@ def read_darknet(
             raise DataError(
                 f"{data_file} has no `{key}=`. Found: {', '.join(options) or 'nothing'}."
             )
-    names = _read_names(_resolve(options["names"], data_file))
+    names = read_names(_resolve(options["names"], data_file))
     if "classes" in options and options["classes"] != str(len(names)):
         raise DataError(
             f"{data_file} says classes={options['classes']}, {options['names']} has {len(names)} "
@@ -74,7 +75,7 @@ def label_path(image: Path) -> Path:
 
     Darknet's rule: `/images/` and `/JPEGImages/` in the path become `/labels/`, the extension
     becomes `.txt`. Where that file is missing, the `.txt` beside the picture, as many sets made for
-    Darknet have it.
+    Darknet have it, or where only the last `images` of the path becomes `labels`.
 
     >>> label_path(Path("/d/images/train/a.jpg")).as_posix()
     '/d/labels/train/a.txt'
@@ -85,15 +86,8 @@ def label_path(image: Path) -> Path:
     for folder in ("/images/", "/JPEGImages/"):
         text = text.replace(folder, "/labels/", 1)
     by_rule = Path(text.removeprefix(lent)).with_suffix(".txt")
-    beside = image.with_suffix(".txt")
-    return beside if is_file(beside) and not is_file(by_rule) else by_rule
-
-
-def _read_names(path: Path) -> tuple[str, ...]:
-    names = tuple(line.strip() for line in read_lines(path) if line.strip())
-    if not names:
-        raise DataError(f"{path} holds no class name, expected one a line.")
-    return names
+    others = (image.with_suffix(".txt"), ultralytics.label_path(image))
+    return next((p for p in (by_rule, *others) if is_file(p)), by_rule)
 
 
 def _resolve(text: str, named_by: Path) -> Path:

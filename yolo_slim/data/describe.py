@@ -85,8 +85,9 @@ def splits_in(data: Path) -> tuple[Split, ...]:
 
 
 def _split(split: str) -> Split:
-    if split == "train" or split == "val":
-        return split
+    for known in SPLITS:
+        if split == known:
+            return known
     raise ValueError(f"split {split!r}, expected 'train' or 'val'")
 
 

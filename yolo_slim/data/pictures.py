@@ -115,3 +115,11 @@ def _files(folder: Path, what: str) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     )
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Class names, one a line. Raises DataError where there is none."""
+    names = tuple(line.strip() for line in read_lines(path) if line.strip())
+    if not names:
+        raise DataError(f"{path} holds no class name, expected one a line.")
+    return names

@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from yolo_slim.cli.data.anchors import anchors
+from yolo_slim.cli.data.convert import convert
 from yolo_slim.cli.data.digits import digits
 
 app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
 app.command("digits")(digits)
 app.command("anchors")(anchors)
+app.command("convert")(convert)
