@@ -69,7 +69,7 @@ def train(
     mosaic: Annotated[float, typer.Option(min=0, max=1, help="Probability.")] = 0.3,
     flip: Annotated[float, typer.Option(min=0, max=1, help="Probability; 0 for text.")] = 0.5,
     anchors: Annotated[
-        Literal["keep", "fit"], typer.Option(help="fit: k-means on the training boxes.")
+        Literal["keep", "fit"], typer.Option(help="fit: to the training boxes, as `data anchors`.")
     ] = "keep",
     seed: Seed = 0,
     workers: Annotated[int | None, typer.Option(min=0, max=64, help="Loader processes.")] = None,
