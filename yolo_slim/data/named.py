@@ -64,7 +64,9 @@ def tidy(name: str) -> str:
 def class_order(names: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The classes in sorted order, and notes on that for a person."""
     order = tuple(sorted(names))
-    notes = [f"classes are in sorted order: {_listed(order)}; `names:` would set another"]
+    notes = []
+    if len(order) > 1:
+        notes.append(f"classes are in sorted order: {_listed(order)}; `names:` would set another")
     lower = Counter(name.lower() for name in order)
     alike = [name for name in order if lower[name.lower()] > 1]
     if alike:

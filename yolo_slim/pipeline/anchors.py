@@ -10,7 +10,7 @@ from yolo_slim.cfg import Cfg
 from yolo_slim.data.anchors import GENERATIONS, fit_anchors
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import DataError
-from yolo_slim.geometry import frame_for, to_input
+from yolo_slim.geometry import ResizeMode, frame_for, to_input
 
 
 def fitted_anchors(
@@ -43,14 +43,18 @@ def chosen(cfg: Cfg, anchors_wh: Sequence[tuple[float, float]]) -> np.ndarray:
 
 
 def box_sizes(dataset: Dataset, cfg: Cfg) -> np.ndarray:
-    """Width and height [n, 2] of every box in pixels of the network's input; crowd boxes, which are
-    no targets, are left out.
+    """Width and height [n, 2] of every box in pixels of the network's input; see `sizes_at`."""
+    return sizes_at(dataset, cfg.input_hw, cfg.resize_mode)
 
-    Raises DataError where there is no box.
+
+def sizes_at(dataset: Dataset, input_hw: tuple[int, int], mode: ResizeMode) -> np.ndarray:
+    """Width and height [n, 2] of every box in pixels of an input of height and width `input_hw`.
+
+    Crowd boxes, which are no targets, are left out. Raises DataError where there is no box.
     """
     sizes = []
     for sample in dataset.samples:
-        frame = frame_for(cfg.resize_mode, (sample.height_px, sample.width_px), cfg.input_hw)
+        frame = frame_for(mode, (sample.height_px, sample.width_px), input_hw)
         boxes = to_input(frame, sample.boxes_xyxy[~sample.crowd])
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     found = np.concatenate(sizes)

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from yolo_slim.cfg import Cfg, render, resize, with_anchors
+from yolo_slim.cfg import Cfg, render, with_anchors
 from yolo_slim.cli.options import (
     Annotations,
     Data,
@@ -28,12 +28,13 @@ from yolo_slim.data.anchors import GENERATIONS, Fit, fit_anchors, fit_of
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
-from yolo_slim.pipeline.anchors import box_sizes, chosen, fitted_anchors
+from yolo_slim.geometry import ResizeMode
+from yolo_slim.pipeline.anchors import box_sizes, chosen, fitted_anchors, sizes_at
 from yolo_slim.pipeline.models import ModelSource, load_cfg
-from yolo_slim.zoo import build
 
 DEFAULT_K = 9
 DEFAULT_SIZE_PX = 416
+DEFAULT_MODE: ResizeMode = "stretch"
 
 
 def anchors(
@@ -75,8 +76,8 @@ def anchors(
     train_data = dataset(data, images, annotations, "train")
     fits: dict[str, Fit] = {}
     if model is None:
-        cfg = resize(build("yolov3-tiny"), size or DEFAULT_SIZE_PX, size or DEFAULT_SIZE_PX)
-        sizes = box_sizes(train_data, cfg)
+        height, width, mode = size or DEFAULT_SIZE_PX, size or DEFAULT_SIZE_PX, DEFAULT_MODE
+        sizes = sizes_at(train_data, (height, width), mode)
         with progress("anchors") as advance:
             found = fit_anchors(sizes, k or DEFAULT_K, seed, generations, advance)
         anchors_wh = _rounded(found.tolist())
@@ -84,11 +85,12 @@ def anchors(
     else:
         cfg = load_cfg(model, size, len(train_data.class_names))
         tell_notes(cfg)
+        (height, width), mode = cfg.input_hw, cfg.resize_mode
         anchors_wh = _fit_to_model(cfg, train_data, seed, generations)
         sizes = box_sizes(train_data, cfg)
         fits["of the model"] = fit_of(sizes, chosen(cfg, cfg.yolos[0].anchors_wh))
         fits["fitted"] = fit_of(sizes, chosen(cfg, anchors_wh))
-    _show(fits, f"{len(sizes)} boxes at {cfg.net.width}x{cfg.net.height} px ({cfg.resize_mode})")
+    _show(fits, f"{len(sizes)} boxes at {width}x{height} px ({mode})")
     print("anchors=" + ", ".join(f"{w:g},{h:g}" for w, h in anchors_wh))
     if out is not None:
         with whole_file(out) as temporary:
