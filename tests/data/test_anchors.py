@@ -110,6 +110,14 @@ def test_the_three_numbers_by_the_book(boxes, anchors):
     assert fit.recall_ratio4 == pytest.approx(np.mean(near))
 
 
+@given(sizes(st.integers(8, 40)), SEEDS)
+def test_what_is_known_is_never_made_worse(boxes, seed):
+    boxes = boxes + np.arange(len(boxes))[:, None] * 1000  # all of different size
+    known = boxes[:3]
+    found = fit_anchors(boxes, 3, seed, generations=5, known=known)
+    assert best_iou(boxes, found) >= best_iou(boxes, known) - 1e-12
+
+
 def test_refinement_finds_what_k_means_misses(rng):
     boxes = rng.lognormal(4, 1, (500, 2))
     plain, refined = fit_anchors(boxes, 6, generations=0), fit_anchors(boxes, 6)

@@ -54,6 +54,7 @@ def fit_anchors(
     seed: int = 0,
     generations: int = GENERATIONS,
     progress: Callable[[int, int], None] | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """k anchor sizes, float64 [k, 2] (width, height), in the unit of `wh_px`, smallest area first.
 
@@ -62,6 +63,7 @@ def fit_anchors(
     seed: the same seed gives the same anchors.
     generations: changes that are tried after k-means, see `refine_anchors`; 0 for none.
     progress: called with (generations done, generations in all).
+    known: [k, 2], anchors that the result fits at least as well as.
 
     Raises DataError for fewer than k different sizes, or sizes that are not positive and finite.
     """
@@ -75,6 +77,8 @@ def fit_anchors(
     if n_sizes < k:
         raise DataError(f"{n_sizes} different box sizes cannot give {k} anchors. Ask for fewer.")
     candidates = [_converge(wh, _spread_start(wh, k, rng)) for _ in range(_RESTARTS)]
+    if known is not None:
+        candidates.append(np.asarray(known, np.float64))
     anchors = max(candidates, key=lambda found: best_iou(wh, found))
     anchors = refine_anchors(wh, anchors, generations, seed, progress)
     return anchors[np.argsort(anchors.prod(axis=1), kind="stable")]

@@ -22,11 +22,14 @@ def fitted_anchors(
 ) -> list[tuple[float, float]]:
     """As many anchors as `cfg` has, fitted to the boxes, in pixels of its input.
 
-    An anchor that no head uses stays as it is; the others ascend by area. See `fit_anchors`.
+    They fit at least as well as those of `cfg`. An anchor that no head uses stays as it is; the
+    others ascend by area. See `fit_anchors`.
     """
     anchors = list(cfg.yolos[0].anchors_wh)
     slots = used_anchors(cfg)
-    fitted = fit_anchors(box_sizes(dataset, cfg), len(slots), seed, generations, progress)
+    fitted = fit_anchors(
+        box_sizes(dataset, cfg), len(slots), seed, generations, progress, chosen(cfg, anchors)
+    )
     for slot, (w, h) in zip(slots, fitted.tolist(), strict=True):
         anchors[slot] = (w, h)
     return anchors
