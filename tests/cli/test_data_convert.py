@@ -127,3 +127,10 @@ def test_bad_input_is_told_in_two_lines_and_leaves_nothing(place, case, capsys):
 def test_unusable_arguments_are_status_2(place, command):
     assert run(f"convert {command}") == 2
     assert not (place / "x").exists()
+
+
+def test_a_third_split_is_told(place, capsys):
+    (place / "rows" / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    (place / "data.yaml").write_text("train: rows\ntest: rows\nnames: [cat]\n")
+    assert run("convert --data data.yaml --to coco --out made") == 0
+    assert "note: data.yaml: `test` is not converted" in capsys.readouterr().out

@@ -116,6 +116,9 @@ BAD = [
     ((7,), {}, "shape 0 is 7, expected an object"),
     ((shape("rectangle", *SQUARE, label=""),), {}, "shape 0 has label '', expected the name"),
     ((shape("rectangle", *SQUARE, label=None),), {}, "has label None"),
+    ((shape("rectangle", *SQUARE, label="a\x00b"),), {}, "expected the name of a class"),
+    ((shape("rectangle", *SQUARE, label="\ud800"),), {}, "expected the name of a class"),
+    ((shape(["circle"], *SQUARE),), {}, r"shape_type \['circle'\]"),
     ((shape("blob", *SQUARE),), {}, r"shape 0 \(cat\) has shape_type 'blob', expected one of rect"),
     ((shape("rectangle", (1, 1)),), {}, "a rectangle has 2 or more"),
     ((shape("polygon", *SQUARE),), {}, "a polygon has 3 or more"),
@@ -124,6 +127,7 @@ BAD = [
     ((shape("rectangle", (1, "2"), (5, 5)),), {}, "has the point"),
     ((shape("rectangle", (1, 1e30), (5, 5)),), {}, "has the point"),
     ((shape("rectangle", *SQUARE, group_id=[1]),), {}, r"has group_id \[1\]"),
+    ((shape("rectangle", *SQUARE),), {"names": ("cat", "cat")}, "'cat' is twice among the names"),
     ((shape("rectangle", *SQUARE),), {"names": ("dog",)}, "has class 'cat', which is not among"),
 ]
 

@@ -135,7 +135,7 @@ BAD_YAML = [
     ("train: data.yaml\n" + NAMES, "expected a folder of pictures, or a .txt"),
     ("train: [3]\n" + NAMES, "`train` is 3, expected a path"),
     ("train: [images/train, images/train/sub]\n" + NAMES, r"names .*d\.png twice"),
-    ("path: nowhere\n" + TRAIN + NAMES, "`path` is nowhere, but .* is no folder"),
+    ("path: nowhere\n" + TRAIN + NAMES, "`path` is 'nowhere', but .* is no folder"),
     ("kpt_shape: [17]\n" + TRAIN + NAMES, r"`kpt_shape` is \[17\]"),
     (TRAIN + "name: [a, b]\n", "unknown key `name`. Did you mean `names`"),
     (TRAIN + "val: {images: a, annotations: b}\n", "`val` has images and annotations, `train`"),
@@ -163,6 +163,8 @@ BAD_ROWS = [
     ("0 20 10 5 5", r"has 20, .*not pixels"),
     ("0 .1 .1 .5 .2 .3 7", "has 7, expected parts"),
     ("0 1e999 .1 .5 .2", "has inf"),
+    ("0 0_1 .1 .5 .2", "reads `0 0_1"),
+    ("0 ٠.5 .1 .5 .2", "reads `0"),
     ("9e99 .1 .1 .5 .2", "has class"),
 ]
 
@@ -172,6 +174,18 @@ def test_a_wrong_row_is_a_data_error_with_its_line(root, text, message):
     (root / "labels/train/a.txt").write_text(text)
     with pytest.raises(DataError, match=message):
         read(root, TRAIN + NAMES)
+
+
+def test_aliases_of_yaml_fill_no_memory(root):
+    """Nine lines, of which the last would be a list of 10^8 names."""
+    lines = ["l0: &l0 [x]"] + [
+        f"l{k}: &l{k} [{', '.join([f'*l{k - 1}'] * 10)}]" for k in range(1, 9)
+    ]
+    for key in ("names", "nc", "kpt_shape", "path", "train"):
+        text = "\n".join(lines) + f"\n{key}: *l8\n"
+        with pytest.raises(DataError) as caught:
+            read(root, text + (TRAIN if key != "train" else "") + (NAMES if key != "names" else ""))
+        assert len(str(caught.value)) < 600
 
 
 def test_wrong_lists_and_bytes(root):

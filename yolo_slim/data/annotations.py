@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from yolo_slim.data.coco import read_coco
-from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.dataset import Dataset, is_file, is_folder
 from yolo_slim.data.label_folder import read_label_folder
 from yolo_slim.data.labelme import read_labelme
 from yolo_slim.data.named import NamedSet, class_order, number
@@ -31,7 +31,7 @@ def form_of(annotations: Path) -> Form:
 
     Raises DataError where nothing of the kind is there, or two kinds are mixed.
     """
-    if annotations.is_file():
+    if is_file(annotations):
         if annotations.suffix.lower() == ".txt":
             return "voc"
         if annotations.suffix.lower() in (".xml", ".yaml", ".yml", ".data"):
@@ -42,7 +42,7 @@ def form_of(annotations: Path) -> Form:
             )
             raise DataError(f"{annotations}: expected {_EXPECTED}. {hint}.")
         return "coco"
-    if not annotations.is_dir():
+    if not is_folder(annotations):
         raise DataError(f"{annotations} cannot be read: No such file or directory.")
     suffixes = Counter(
         path.suffix.lower()

@@ -14,6 +14,7 @@ from yolo_slim.data.dataset import (
     file_name,
     flat_box_notes,
     is_file,
+    is_folder,
     sample_of,
 )
 from yolo_slim.data.image import read_size
@@ -30,7 +31,7 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
     Raises DataError where the JSON cannot be read, lacks a key, contradicts itself, or names a
     picture that is not there.
     """
-    if not images.is_dir():
+    if not is_folder(images):
         raise DataError(f"{images} is not a folder. Expected the folder of the pictures.")
     document = _read_json(annotations)
     categories = _by_id(document["categories"], f"{annotations}: category")

@@ -59,7 +59,7 @@ def convert(
     below the folder that all pictures of its split lie in.
 
     Raises DataError where `out` holds anything, where the splits have other classes, or where
-    pictures or names cannot be told apart in the form.
+    pictures or names cannot be told apart in the form, OSError where it cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty: nothing was written; choose another place.")
@@ -85,8 +85,10 @@ def convert(
                 _write_annotations(part.moved(images), to, folder, images, part.split)
             description = _describe(placed, to, folder, pictures)
     except OSError as error:
-        place = error.filename or out
-        raise DataError(f"{place} cannot be written: {error.strerror}.") from error
+        # Not the temporary name, which no one has typed.
+        named = str(error.filename or "")
+        place = out if not named or f"{os.sep}.{out.name}." in named else named
+        raise OSError(error.errno, error.strerror, str(place)) from error
     return Converted(
         out / description,
         {split: len(part.dataset) for split, part in placed.items()},

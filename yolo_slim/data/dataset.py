@@ -120,6 +120,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """The same of a folder."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def flat_box_notes(n_flat: int) -> tuple[str, ...]:
     """The note for `n_flat` boxes left out by `sample_of`; none for none."""
     return (f"{n_flat} boxes without width or height were left out",) if n_flat else ()

@@ -13,7 +13,7 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.named import class_order
 from yolo_slim.data.pictures import Progress
 from yolo_slim.data.ultralytics import read_ultralytics
-from yolo_slim.data.yaml_file import EXAMPLE, check_keys, names_of, path_of, read_yaml
+from yolo_slim.data.yaml_file import EXAMPLE, check_keys, names_of, path_of, read_yaml, shown
 from yolo_slim.errors import DataError
 
 Split = Literal["train", "val"]
@@ -82,6 +82,11 @@ def splits_in(data: Path) -> tuple[Split, ...]:
     if not found:
         raise DataError(f"{data} has neither `train` nor `val`. Expected e.g. {EXAMPLE}.")
     return tuple(found)
+
+
+def has_test_split(data: Path) -> bool:
+    """Whether an Ultralytics data.yaml has a third split, which is not read here."""
+    return data.suffix != ".data" and bool(_read_document(data).get("test"))
 
 
 def _split(split: str) -> Split:
@@ -153,7 +158,9 @@ def _is_ultralytics(document: dict[Any, Any], data: Path) -> bool:
 def _places(part: Any, data: Path, split: str) -> tuple[Path, Path]:
     where = f"{data}: `{split}`"
     if not isinstance(part, dict):
-        raise DataError(f"{where} is {part!r}, expected images and annotations as in {EXAMPLE}.")
+        raise DataError(
+            f"{where} is {shown(part)}, expected images and annotations as in {EXAMPLE}."
+        )
     check_keys(part, ("images", "annotations"), where)
     images, annotations = (
         path_of(part.get(key), data.parent, f"{where}: `{key}`")

@@ -84,16 +84,17 @@ class _Reading:
         # Files of labelme before version 3 have polygons only and do not say so.
         kind = shape.get("shape_type") or "polygon"
         label = shape.get("label")
-        if not isinstance(label, str | int) or not tidy(str(label)):
-            raise DataError(f"{where} has label {label!r}, expected the name of a class.")
-        where = f"{where} ({tidy(str(label))})"
-        if kind in _THIN:
-            self._thin[kind] = self._thin.get(kind, 0) + 1
-            return None
-        if kind not in _BOXES:
+        name = tidy(str(label)) if isinstance(label, str | int) else ""
+        if not name or not name.isprintable():
+            raise DataError(f"{where} has label {label!r:.60}, expected the name of a class.")
+        where = f"{where} ({name})"
+        if not isinstance(kind, str) or kind not in (*_THIN, *_BOXES):
             raise DataError(
                 f"{where} has shape_type {kind!r:.40}, expected one of {', '.join(_BOXES)}."
             )
+        if kind in _THIN:
+            self._thin[kind] = self._thin.get(kind, 0) + 1
+            return None
         least, box_of = _BOXES[kind]
         box = box_of(_points(shape.get("points"), least, kind, where))
         self.n_outlines += kind != "rectangle"
@@ -102,7 +103,7 @@ class _Reading:
             raise DataError(f"{where} has group_id {group!r:.40}, expected a number or null.")
         flags = shape.get("flags")
         crowd = isinstance(flags, dict) and any(flags.get(flag) is True for flag in CROWD_FLAGS)
-        return NamedBox(tidy(str(label)), box, crowd, where)
+        return NamedBox(name, box, crowd, where)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

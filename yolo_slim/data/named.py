@@ -121,6 +121,9 @@ def number(
 
 class _Classes:
     def __init__(self, class_names: Sequence[str]) -> None:
+        twice = [name for name, n in Counter(class_names).items() if n > 1]
+        if twice:
+            raise DataError(f"{twice[0]!r} is twice among the names: classes go by their names.")
         self._ids = {name: k for k, name in enumerate(class_names)}
         lower = Counter(name.lower() for name in class_names)
         self._loose = {n.lower(): k for n, k in self._ids.items() if lower[n.lower()] == 1}

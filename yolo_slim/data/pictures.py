@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from yolo_slim.data.dataset import is_folder
 from yolo_slim.errors import DataError
 
 PICTURE_SUFFIXES = frozenset(
@@ -100,6 +101,8 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}).") from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error}.") from error
 
 
 def stem_below(path: Path, folder: Path) -> str:
@@ -108,7 +111,7 @@ def stem_below(path: Path, folder: Path) -> str:
 
 
 def _files(folder: Path, what: str) -> list[Path]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{folder} is not a folder. Expected the folder of the {what}.")
     return sorted(
         path

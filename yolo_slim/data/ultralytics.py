@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from yolo_slim.data.dataset import Dataset, is_file
+from yolo_slim.data.dataset import Dataset, is_file, is_folder
 from yolo_slim.data.pictures import Progress, find_pictures, read_lines
-from yolo_slim.data.yaml_file import names_of, near, path_of
+from yolo_slim.data.yaml_file import names_of, near, path_of, shown
 from yolo_slim.data.yolo_labels import LabelReader, RowForm
 from yolo_slim.errors import DataError
 
@@ -100,7 +100,7 @@ def _notes(document: dict[Any, Any], data: Path) -> list[str]:
 def _names(document: dict[Any, Any], data: Path) -> tuple[tuple[str, ...], list[str]]:
     n_classes = document.get("nc")
     if n_classes is not None and not (type(n_classes) is int and 1 <= n_classes <= 100_000):
-        raise DataError(f"{data}: `nc` is {n_classes!r:.40}, expected the number of classes.")
+        raise DataError(f"{data}: `nc` is {shown(n_classes)}, expected the number of classes.")
     if document.get("names") is None:
         if n_classes is None:
             raise DataError(
@@ -124,17 +124,17 @@ def _base(document: dict[Any, Any], data: Path) -> Path:
     # Ultralytics starts at the working directory. A folder beside the file is meant more often.
     from_here = path_of(document["path"], Path(), f"{data}: `path`")
     for place in (base, from_here):
-        if place.is_dir():
+        if is_folder(place):
             return place
-    raise DataError(f"{data}: `path` is {document['path']}, but {base} is no folder.")
+    raise DataError(f"{data}: `path` is {shown(document['path'])}, but {base} is no folder.")
 
 
 def _pictures(place: Any, base: Path, data: Path, where: str) -> list[Path]:
     path = path_of(place, base, where)
     # Exports of Roboflow say ../train/images, and mean train/images beside the file.
-    if not path.exists() and place.startswith("../"):
+    if not is_folder(path) and not is_file(path) and place.startswith("../"):
         path = path_of(place.removeprefix("../"), base, where)
-    if path.is_dir():
+    if is_folder(path):
         pictures = find_pictures(path)
         if not pictures:
             raise DataError(f"{where}: {path} holds no picture.")
@@ -172,5 +172,5 @@ def _keypoint_values(document: dict[Any, Any], data: Path) -> int:
         and all(type(n) is int and n > 0 for n in shape)
         and shape[1] in (2, 3)
     ):
-        raise DataError(f"{data}: `kpt_shape` is {shape!r:.40}, expected [how many, 2 or 3].")
+        raise DataError(f"{data}: `kpt_shape` is {shown(shape)}, expected [how many, 2 or 3].")
     return int(shape[0] * shape[1])

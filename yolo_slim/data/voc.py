@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from yolo_slim.data.dataset import is_file
 from yolo_slim.data.named import NamedBox, NamedPicture, NamedSet, tidy
 from yolo_slim.data.pictures import Progress, find_files, read_lines, stem_below, tracked
+from yolo_slim.data.plain_number import plain_float
 from yolo_slim.data.xml_tree import Element, read_xml
 from yolo_slim.errors import DataError
 
@@ -29,7 +31,7 @@ def read_voc(annotations: Path, progress: Progress | None = None) -> NamedSet:
 
     Raises DataError with file and line for what breaks the format.
     """
-    files = _listed(annotations) if annotations.is_file() else _below(annotations)
+    files = _listed(annotations) if is_file(annotations) else _below(annotations)
     pictures = [_read_picture(file, stem) for file, stem in tracked(files, progress)]
     return NamedSet(annotations, tuple(pictures))
 
@@ -42,8 +44,9 @@ def _below(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _listed(image_set: Path) -> list[tuple[Path, str]]:
-    folder = image_set.absolute().parents[2] / "Annotations"
-    if image_set.absolute().parents[1].name != "ImageSets" or not folder.is_dir():
+    main = image_set.absolute().parent
+    folder = main.parent.parent / "Annotations"
+    if main.parent.name != "ImageSets" or not folder.is_dir():
         raise DataError(
             f"{image_set} is no image set of a VOC devkit: expected DIR/ImageSets/Main/NAME.txt "
             "beside DIR/Annotations."
@@ -55,7 +58,7 @@ def _listed(image_set: Path) -> list[tuple[Path, str]]:
             continue
         where = f"{image_set}:{number}"
         file = folder / f"{stem}.xml"
-        if not file.is_file():
+        if not is_file(file):
             hint = (
                 " Is it the list of one class? Take the one of all classes."
                 if len(stem.split()) == 2
@@ -100,7 +103,7 @@ def _number(bndbox: Element, tag: str, file: Path) -> float:
     if text is None:
         raise DataError(f"{file}:{bndbox.line} has a <bndbox> without <{tag}>.")
     try:
-        value = float(text)
+        value = plain_float(text)
     except ValueError:
         value = math.nan
     # The bound keeps float32 finite, in which boxes are kept; NaN fails it, too.
@@ -116,7 +119,7 @@ def _size(root: Element) -> tuple[int, int] | None:
     size = root.child("size")
     texts = [size.text_of(tag) if size else None for tag in ("width", "height")]
     try:
-        width, height = (float(text or "") for text in texts)
+        width, height = (plain_float(text or "") for text in texts)
     except ValueError:
         return None
     if not (width.is_integer() and height.is_integer() and min(width, height) >= 1):

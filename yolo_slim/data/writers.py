@@ -15,8 +15,7 @@ from yolo_slim.data.carried import parts_of
 from yolo_slim.data.dataset import Dataset, Sample
 
 LABELME_VERSION = "5.5.0"
-"""Of the files that are written: the first that opens pictures without their pixels in the JSON
-and knows every key here."""
+"""What the files that are written say; labelme's own files have such a line."""
 
 
 def write_voc(sample: Sample, names: tuple[str, ...], file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def near(key: Any, expected: tuple[str, ...], cutoff: float = 0.5) -> str | None
 def path_of(value: Any, base: Path, where: str) -> Path:
     """The path that a value means: below `base`; `~` and `$NAME` are expanded."""
     if not isinstance(value, str) or not value:
-        raise DataError(f"{where} is {value!r}, expected a path.")
+        raise DataError(f"{where} is {shown(value)}, expected a path.")
     expanded = os.path.expandvars(value)
     try:
         return base / Path(expanded).expanduser()
@@ -68,12 +69,20 @@ def names_of(value: Any, data: Path) -> tuple[str, ...]:
             )
         value = [name for _, name in sorted(zip(numbers, value.values(), strict=True))]
     if not isinstance(value, list):
-        raise DataError(f"{data}: `names` is {value!r:.60}, expected a list as in [cat, dog].")
-    names = tuple(str(name).strip() for name in value)
-    for name, raw in zip(names, value, strict=True):
-        if not name or isinstance(raw, dict | list) or raw is None:
-            raise DataError(f"{data}: `names` holds {raw!r:.60}, expected the name of a class.")
-    return names
+        raise DataError(f"{data}: `names` is {shown(value)}, expected a list as in [cat, dog].")
+    for name in value:
+        is_name = isinstance(name, str | int | float) and str(name).strip().isprintable()
+        if not is_name or not str(name).strip():
+            raise DataError(f"{data}: `names` holds {shown(name)}, expected the name of a class.")
+    return tuple(str(name).strip() for name in value)
+
+
+def shown(value: Any) -> str:
+    """A value in a message, cut short before it is put together: aliases of YAML can make a list
+    of a few lines that would fill the memory as text."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 60, 60
+    return short.repr(value)
 
 
 def _number(key: Any) -> int:

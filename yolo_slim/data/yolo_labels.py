@@ -10,6 +10,7 @@ from pathlib import Path
 from yolo_slim.data.dataset import Dataset, Row, Sample, flat_box_notes, is_file, sample_of
 from yolo_slim.data.image import read_size
 from yolo_slim.data.pictures import Progress, read_lines, tracked
+from yolo_slim.data.plain_number import plain_float
 from yolo_slim.errors import DataError
 
 # Labels written with few digits reach a little over the border.
@@ -102,7 +103,7 @@ class LabelReader:
         words = line.split()
         try:
             class_id = _whole(words[0])
-            values = [float(word) for word in words[1:]]
+            values = [plain_float(word) for word in words[1:]]
         except ValueError as error:
             raise self._unreadable(line, where) from error
         if not 0 <= class_id < self.n_classes:
@@ -134,7 +135,7 @@ class LabelReader:
 
 def _whole(word: str) -> int:
     """A class number; some programs write it as 3.0. ValueError for anything else."""
-    value = float(word)
+    value = plain_float(word)
     if not value.is_integer():
         raise ValueError(word)
     return int(value)

@@ -24,7 +24,7 @@ from yolo_slim.data.carried import Target
 from yolo_slim.data.convert import Pictures
 from yolo_slim.data.convert import convert as convert_data
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.data.describe import splits_in
+from yolo_slim.data.describe import has_test_split, splits_in
 from yolo_slim.data.pictures import read_names
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
@@ -58,6 +58,8 @@ def convert(
         raise InputError("--names goes with --images and --annotations; --data has its own")
     class_names = read_names(names) if names else ()
     wanted = (split,) if data is None else splits_in(data)
+    if data is not None and has_test_split(data):
+        note(console, f"{data}: `test` is not converted")
     found: dict[str, Dataset] = {
         s: dataset(data, images, annotations, s, class_names) for s in wanted
     }
