@@ -44,7 +44,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for made_inside in (temporary, *temporary.rglob("*")):
-            _make_readable(made_inside)
+            # What a link points to is somebody else's.
+            if not made_inside.is_symlink():
+                _make_readable(made_inside)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
             path.rename(old / path.name)

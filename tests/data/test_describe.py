@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from made_sets import picture, voc_file, voc_object
 
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import DataError
@@ -51,7 +52,8 @@ def test_a_pair_needs_no_description(document, write_set):
         ("trian: {images: images, annotations: set.json}", "`trian`. Did you mean `train`"),
         ("zzz: 1", "`zzz`. Expected train, val, names"),
         ("val: {images: images, annotations: set.json}", "has no `train`"),
-        ("train: images", "`train` is 'images', expected images and annotations"),
+        ("train: images", "has neither `names` nor `nc`"),
+        ("train: 7", "`train` is 7, expected images and annotations"),
         ("train: {images: images, anotations: set.json}", "Did you mean `annotations`"),
         ("train: {images: images}", "`annotations` is None, expected a path"),
         ("train: {images: none, annotations: set.json}", "none is not a folder"),
@@ -63,6 +65,40 @@ def test_a_pair_needs_no_description(document, write_set):
 def test_a_wrong_description_is_a_data_error(describe, text, message):
     with pytest.raises(DataError, match=message):
         describe(text)
+
+
+def test_the_classes_of_voc_are_those_of_both_splits(tmp_path):
+    """A class that one split lacks moves no other: what `train` learns, `evaluate` asks for."""
+    for split, name in (("train", "cat"), ("val", "bird"), ("val", "cat")):
+        picture(tmp_path / split / f"{name}.png")
+        voc_file(tmp_path / f"{split}_xml" / f"{name}.xml", voc_object(name, (1, 2, 11, 22)))
+    text = "".join(f"{s}: {{images: {s}, annotations: {s}_xml}}\n" for s in ("train", "val"))
+    (tmp_path / "set.yaml").write_text(text)
+    training, validation = (
+        read_dataset(tmp_path / "set.yaml", None, None, split) for split in ("train", "val")
+    )
+    assert training.class_names == validation.class_names == ("bird", "cat")
+    assert training.samples[0].class_ids.tolist() == [1]
+    (tmp_path / "set.yaml").write_text(text + "names: {0: cat, 1: bird}")
+    named = read_dataset(tmp_path / "set.yaml", None, None, "train")
+    assert named.class_names == ("cat", "bird")
+    assert named.samples[0].class_ids.tolist() == [0]
+    (tmp_path / "val_xml/a.json").write_text("{}")
+    for path in (tmp_path / "val_xml").glob("*.xml"):
+        path.unlink()
+    (tmp_path / "set.yaml").write_text(text)
+    with pytest.raises(DataError, match="one split is voc, another labelme"):
+        read_dataset(tmp_path / "set.yaml", None, None, "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("a.xml", "Name the folder of all of them"), ("data.yaml", "Name it by --data")],
+)
+def test_a_file_that_is_no_annotations_of_a_folder(tmp_path, name, hint):
+    (tmp_path / name).write_text("")
+    with pytest.raises(DataError, match=hint):
+        read_dataset(None, tmp_path, tmp_path / name, "train")
 
 
 def test_wrong_combinations_of_options(tmp_path):

@@ -74,7 +74,7 @@ def evaluate(
         return
     with open_session(source, runtime, threads) as session:
         tell_notes(session.cfg)
-        val_data = dataset(data, images, annotations, "val")
+        val_data = dataset(data, images, annotations, "val", session.class_names)
         require_boxes(val_data)
         detector = Detector(session, conf, nms, resize_mode=resize)
         with progress("evaluate") as advance:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,12 +44,18 @@ Size = Annotated[
     int | None, typer.Option("--size", min=32, max=8192, help="Input size in px; else the cfg's.")
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="Data description: .yaml, or Darknet's .data file.")
+    Path | None,
+    typer.Option("--data", help="A .yaml description, Ultralytics's data.yaml or Darknet's .data."),
 ]
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of images, in place of --data.")
 ]
-Annotations = Annotated[Path | None, typer.Option("--annotations", help="COCO JSON of --images.")]
+Annotations = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotations", help="Of --images: COCO JSON, or a folder of VOC, labelme or YOLO files."
+    ),
+]
 Runtime = Annotated[
     str | None,
     typer.Option("--runtime", help="torch or onnxruntime; else what suits the model."),
@@ -74,12 +80,20 @@ console.quiet = not is_first_process()
 
 
 def dataset(
-    data: Path | None, images: Path | None, annotations: Path | None, split: str
+    data: Path | None,
+    images: Path | None,
+    annotations: Path | None,
+    split: str,
+    names: Sequence[str] = (),
 ) -> Dataset:
-    """The data set that was named; its notes are printed."""
+    """The data set that was named; its notes are printed.
+
+    names: of the classes, for a pair whose annotations do not number them.
+    """
     if data is None and images is None and annotations is None:
         raise InputError("no data: name --data FILE, or --images DIR with --annotations FILE")
-    found = read_dataset(data, images, annotations, split)
+    with progress("reading annotations") as advance:
+        found = read_dataset(data, images, annotations, split, names=names, progress=advance)
     for text in found.notes:
         note(console, f"{found.source}: {text}")
     return found

@@ -41,7 +41,7 @@ def quantize(
     check_bundle(out, source.files)
     bundle = load_model(source)
     tell_notes(bundle.cfg)
-    train_data = dataset(data, images, annotations, "train")
+    train_data = dataset(data, images, annotations, "train", bundle.class_names)
     count = min(n_images, len(train_data.samples))
     if count < 16:
         warn(console, f"{count} images are few to find ranges on")

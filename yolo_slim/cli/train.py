@@ -90,7 +90,7 @@ def train(
         float | None, typer.Option(min=0, help="Of kernels. [default: 0.02; the cfg's for sgd]")
     ] = None,
     anchors: Annotated[
-        Literal["keep", "fit"], typer.Option(help="fit: to the training boxes.")
+        Literal["keep", "fit"], typer.Option(help="fit: to the training boxes, as `data anchors`.")
     ] = "keep",
     mosaic: Annotated[
         float | None,

@@ -7,7 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from yolo_slim.data.dataset import Dataset, coco_ground_truth, flat_box_notes, is_file, sample_of
+from yolo_slim.data.dataset import (
+    Dataset,
+    Row,
+    coco_ground_truth,
+    file_name,
+    flat_box_notes,
+    is_file,
+    is_folder,
+    sample_of,
+)
 from yolo_slim.data.image import read_size
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_file
@@ -22,7 +31,7 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
     Raises DataError where the JSON cannot be read, lacks a key, contradicts itself, or names a
     picture that is not there.
     """
-    if not images.is_dir():
+    if not is_folder(images):
         raise DataError(f"{images} is not a folder. Expected the folder of the pictures.")
     document = _read_json(annotations)
     categories = _by_id(document["categories"], f"{annotations}: category")
@@ -31,7 +40,8 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
 
     category_ids = tuple(sorted(categories))
     class_of = {category_id: k for k, category_id in enumerate(category_ids)}
-    rows: dict[int, list[Any]] = {image_id: [] for image_id in pictures}
+    rows: dict[int, list[Row]] = {image_id: [] for image_id in pictures}
+    n_outlines = 0
     for index, annotation in enumerate(document["annotations"]):
         where = f"{annotations}: annotation {index}"
         if not isinstance(annotation, dict):
@@ -46,6 +56,7 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
         area = annotation.get("area")
         if area is not None and not _is_finite(area):
             raise DataError(f"{where} has area {area!r}, expected a finite number or no area.")
+        n_outlines += bool(annotation.get("segmentation"))
         crowd = bool(annotation.get("iscrowd", 0))
         box_xyxy = (left, top, left + width, top + height)
         rows[image_id].append((*box_xyxy, class_of[category_id], crowd, area))
@@ -59,15 +70,20 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
         samples.append(sample)
         n_flat += flat
     names = tuple(str(categories[key].get("name", key)) for key in category_ids)
-    return Dataset(str(annotations), tuple(samples), names, category_ids, flat_box_notes(n_flat))
+    return Dataset(
+        str(annotations), tuple(samples), names, category_ids, flat_box_notes(n_flat), n_outlines
+    )
 
 
-def write_coco(dataset: Dataset, annotations_path: Path) -> None:
-    """Writes the annotations of `dataset` as COCO JSON; `file_name` is the bare name of a picture.
+def write_coco(dataset: Dataset, annotations_path: Path, images: Path | None = None) -> None:
+    """Writes the annotations of `dataset` as COCO JSON.
 
-    Raises DataError where two pictures have the same bare name or the file cannot be written.
+    images: the folder that each `file_name` starts at; without one it is the bare name of a
+        picture.
+
+    Raises DataError where two pictures have the same name or the file cannot be written.
     """
-    names = [sample.path.name for sample in dataset.samples]
+    names = [file_name(sample.path, images) for sample in dataset.samples]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(
@@ -76,7 +92,7 @@ def write_coco(dataset: Dataset, annotations_path: Path) -> None:
         )
     try:
         with whole_file(annotations_path) as temporary:
-            text = json.dumps(coco_ground_truth(dataset), separators=(",", ":"))
+            text = json.dumps(coco_ground_truth(dataset, images), separators=(",", ":"))
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{annotations_path} cannot be written: {error.strerror}.") from error

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Literal
 
-from yolo_slim.data.dataset import Dataset, Sample, flat_box_notes, is_file, sample_of
-from yolo_slim.data.image import read_size
+from yolo_slim.data import ultralytics
+from yolo_slim.data.dataset import Dataset, is_file
+from yolo_slim.data.pictures import Progress, read_lines, read_names
+from yolo_slim.data.yolo_labels import LabelReader
 from yolo_slim.errors import DataError
 
 _BLANKS = str.maketrans("", "", " \t\r\n")
-# Labels written with few digits reach a little over the border.
-_SLACK = 0.01
 
 
-def read_darknet(data_file: Path, split: Literal["train", "valid"]) -> Dataset:
+def read_darknet(
+    data_file: Path, split: Literal["train", "valid"], progress: Progress | None = None
+) -> Dataset:
     """The pictures that a Darknet `.data` file lists under `split`, with their labels.
 
     Keys used: `train` or `valid` (a text file with one picture a line), `names`, and `classes` if
     given. A relative path starts, as in Darknet, at the working directory; where nothing is there,
     at the folder of the file that names it. Labels stand where `label_path` says; a picture without
     a label file has no box. Pictures are numbered from 1 in the order of the list, categories too.
+
+    progress: called with (pictures done, pictures in all).
 
     Raises DataError naming file and line where something is missing or breaks the format.
     """
@@ -31,33 +34,22 @@ def read_darknet(data_file: Path, split: Literal["train", "valid"]) -> Dataset:
             raise DataError(
                 f"{data_file} has no `{key}=`. Found: {', '.join(options) or 'nothing'}."
             )
-    names = _read_names(_resolve(options["names"], data_file))
+    names = read_names(_resolve(options["names"], data_file))
     if "classes" in options and options["classes"] != str(len(names)):
         raise DataError(
             f"{data_file} says classes={options['classes']}, {options['names']} has {len(names)} "
             "names. Make them agree."
         )
     list_file = _resolve(options[split], data_file)
-    samples: list[Sample] = []
-    labels: list[Path] = []
-    n_flat = 0
-    for number, line in enumerate(_read_lines(list_file), 1):
+    pairs = []
+    for number, line in enumerate(read_lines(list_file), 1):
         if not line.strip():
             continue
         path = _resolve(line.strip(), list_file)
         if not is_file(path):
             raise DataError(f"{list_file}:{number} names {line.strip()}, which is not there.")
-        labels.append(label_path(path))
-        sample, flat = _read_sample(path, labels[-1], len(samples) + 1, len(names))
-        samples.append(sample)
-        n_flat += flat
-    if samples and not any(is_file(label) for label in labels):
-        raise DataError(
-            f"{list_file}: none of {len(samples)} pictures has a label file; the first was looked "
-            f"for at {labels[0]}."
-        )
-    ids = tuple(range(1, len(names) + 1))
-    return Dataset(str(list_file), tuple(samples), names, ids, flat_box_notes(n_flat))
+        pairs.append((path, label_path(path)))
+    return LabelReader(len(names)).dataset(str(list_file), pairs, names, progress)
 
 
 def read_options(data_file: Path) -> dict[str, str]:
@@ -67,7 +59,7 @@ def read_options(data_file: Path) -> dict[str, str]:
     lines with one key the first counts. Raises DataError for a line without `=`.
     """
     options: dict[str, str] = {}
-    for number, line in enumerate(_read_lines(data_file), 1):
+    for number, line in enumerate(read_lines(data_file), 1):
         bare = line.translate(_BLANKS)
         if not bare or bare[0] in "#;":
             continue
@@ -83,7 +75,7 @@ def label_path(image: Path) -> Path:
 
     Darknet's rule: `/images/` and `/JPEGImages/` in the path become `/labels/`, the extension
     becomes `.txt`. Where that file is missing, the `.txt` beside the picture, as many sets made for
-    Darknet have it.
+    Darknet have it, or where only the last `images` of the path becomes `labels`.
 
     >>> label_path(Path("/d/images/train/a.jpg")).as_posix()
     '/d/labels/train/a.txt'
@@ -94,57 +86,10 @@ def label_path(image: Path) -> Path:
     for folder in ("/images/", "/JPEGImages/"):
         text = text.replace(folder, "/labels/", 1)
     by_rule = Path(text.removeprefix(lent)).with_suffix(".txt")
-    beside = image.with_suffix(".txt")
-    return beside if is_file(beside) and not is_file(by_rule) else by_rule
-
-
-def _read_sample(path: Path, label: Path, image_id: int, n_classes: int) -> tuple[Sample, int]:
-    width_px, height_px = read_size(path)
-    rows = []
-    lines = _read_lines(label) if is_file(label) else []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        class_id, cx, cy, w, h = _parse_row(line, f"{label}:{number}", n_classes)
-        left, right = (cx - w / 2) * width_px, (cx + w / 2) * width_px
-        top, bottom = (cy - h / 2) * height_px, (cy + h / 2) * height_px
-        rows.append((left, top, right, bottom, class_id, False, None))
-    return sample_of(path, image_id, (width_px, height_px), rows)
-
-
-def _parse_row(line: str, where: str, n_classes: int) -> tuple[int, float, float, float, float]:
-    words = line.split()
-    try:
-        class_id = int(words[0])
-        cx, cy, w, h = (float(word) for word in words[1:])
-    except ValueError as error:
-        raise DataError(f"{where} reads `{line.strip()}`, expected `class cx cy w h`.") from error
-    if not 0 <= class_id < n_classes:
-        raise DataError(f"{where} has class {class_id}, expected 0 to {n_classes - 1}.")
-    for value in (cx, cy, w, h):
-        if not (math.isfinite(value) and -_SLACK <= value <= 1 + _SLACK):
-            raise DataError(
-                f"{where} has {value:g}, expected parts of width and height, 0 to 1 (not pixels)."
-            )
-    return class_id, cx, cy, w, h
-
-
-def _read_names(path: Path) -> tuple[str, ...]:
-    names = tuple(line.strip() for line in _read_lines(path) if line.strip())
-    if not names:
-        raise DataError(f"{path} holds no class name, expected one a line.")
-    return names
+    others = (image.with_suffix(".txt"), ultralytics.label_path(image))
+    return next((p for p in (by_rule, *others) if is_file(p)), by_rule)
 
 
 def _resolve(text: str, named_by: Path) -> Path:
     path = Path(text)
     return path if path.is_absolute() or is_file(path) else named_by.parent / path
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}).") from error

@@ -11,6 +11,9 @@ import numpy as np
 
 from yolo_slim.errors import DataError
 
+Row = tuple[float, float, float, float, int, bool, float | None]
+"""One object while it is read: left, top, right, bottom, class id, crowd, area or None."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -57,6 +60,7 @@ class Dataset:
     class_names: class k is called class_names[k].
     category_ids: the number each class has in COCO files, ascending; class k is the k-th.
     notes: what was left out while reading, one sentence each, for a person.
+    n_outlines: objects of which the file has a polygon or mask, too; only the box is read.
 
     Raises DataError where there is no picture at all, ValueError where names and ids disagree.
     """
@@ -66,6 +70,7 @@ class Dataset:
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    n_outlines: int = 0
 
     def __post_init__(self) -> None:
         if not self.samples:
@@ -81,9 +86,9 @@ def sample_of(
     path: Path,
     image_id: int,
     size_wh: tuple[int, int],
-    rows: Sequence[tuple[float, float, float, float, int, bool, float | None]],
+    rows: Sequence[Row],
 ) -> tuple[Sample, int]:
-    """A sample from rows of (left, top, right, bottom, class id, crowd, area or None).
+    """A sample from its rows.
 
     Gives back the sample and how many boxes without width or height were left out: no detector
     can be asked for them, and pycocotools would divide by their area.
@@ -115,13 +120,28 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """The same of a folder."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def flat_box_notes(n_flat: int) -> tuple[str, ...]:
     """The note for `n_flat` boxes left out by `sample_of`; none for none."""
     return (f"{n_flat} boxes without width or height were left out",) if n_flat else ()
 
 
-def coco_ground_truth(dataset: Dataset) -> dict[str, Any]:
+def file_name(path: Path, images_folder: Path | None) -> str:
+    """How COCO calls a picture: its place below a folder, or its bare name."""
+    return path.name if images_folder is None else path.relative_to(images_folder).as_posix()
+
+
+def coco_ground_truth(dataset: Dataset, images_folder: Path | None = None) -> dict[str, Any]:
     """The data set in COCO's form: images, annotations, categories, ready for pycocotools.
+
+    images_folder: where `file_name` starts; without one it is the bare name of a picture.
 
     Box coordinates are rounded to a thousandth of a pixel, which gives the decimals of a COCO file
     back exactly although boxes are kept as float32. Annotations are numbered from 1, because
@@ -133,7 +153,7 @@ def coco_ground_truth(dataset: Dataset) -> dict[str, Any]:
         images.append(
             {
                 "id": sample.image_id,
-                "file_name": sample.path.name,
+                "file_name": file_name(sample.path, images_folder),
                 "width": sample.width_px,
                 "height": sample.height_px,
             }

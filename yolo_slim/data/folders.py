@@ -12,11 +12,10 @@ import torch
 
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.image import read_image
+from yolo_slim.data.pictures import PICTURE_SUFFIXES
 from yolo_slim.data.readable import first_readable
 from yolo_slim.errors import DataError
 from yolo_slim.geometry import to_planes
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 MIN_AREA_SHARE = 0.35
 """Least share of a picture that a training crop shows (Szegedy et al., 2015, take 0.08)."""

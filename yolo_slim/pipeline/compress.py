@@ -345,10 +345,9 @@ class _Runner:
 def _splits(
     description: Path | None, train_split: SplitSpec | None, val_split: SplitSpec | None
 ) -> tuple[Dataset, Dataset]:
-    return (
-        read_dataset(description, *_pair(train_split), "train"),
-        read_dataset(description, *_pair(val_split), "val"),
-    )
+    training = read_dataset(description, *_pair(train_split), "train")
+    names = training.class_names  # numbers them alike where annotations say classes in words
+    return training, read_dataset(description, *_pair(val_split), "val", names=names)
 
 
 def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:

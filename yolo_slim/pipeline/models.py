@@ -83,8 +83,16 @@ def _resized(cfg: Cfg, size_px: int) -> Cfg:
         ) from None
 
 
-def load_cfg(model: str) -> Cfg:
-    """The cfg of what `load_model` reads, without its numbers."""
+def load_cfg(model: str, size_px: int | None = None, classes: int | None = None) -> Cfg:
+    """The cfg of what `load_model` reads, without its numbers.
+
+    size_px: of the input, else the cfg's. classes: of a zoo's network, else COCO's 80.
+    """
+    cfg = _cfg_of(model, classes)
+    return cfg if size_px is None else _resized(cfg, size_px)
+
+
+def _cfg_of(model: str, classes: int | None) -> Cfg:
     path = Path(model)
     folder = bundle_folder(path)
     if is_bundle(folder):
@@ -92,7 +100,7 @@ def load_cfg(model: str) -> Cfg:
     if path.suffix == ".cfg":
         return read_cfg(path)
     if model in names():
-        return build(model)
+        return build(model, classes)
     return load_model(ModelSource(model)).cfg  # says what is wrong
 
 

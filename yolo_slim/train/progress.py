@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 def progress_bar(console: Console) -> Progress:
-    """What every long piece of work shows: text, bar, share, time gone and time left."""
+    """What every long piece of work shows on a terminal: text, bar, share, time gone, time left."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -21,7 +21,7 @@ def progress_bar(console: Console) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        transient=not console.is_terminal,
+        disable=not console.is_terminal,
     )
 
 

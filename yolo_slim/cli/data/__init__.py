@@ -6,6 +6,7 @@ import typer
 
 from yolo_slim.cli.data.anchors import anchors
 from yolo_slim.cli.data.check import check
+from yolo_slim.cli.data.convert import convert
 from yolo_slim.cli.data.digits import digits
 from yolo_slim.cli.data.download import download
 
@@ -14,3 +15,4 @@ app.command("digits")(digits)
 app.command("anchors")(anchors)
 app.command("check")(check)
 app.command("download")(download)
+app.command("convert")(convert)
