@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from yolo_slim.geometry import BORDER_GREY, clip, visible
@@ -21,8 +21,11 @@ MIN_VISIBLE_SHARE = 0.3
 MIN_SIDE_PX = 2.0
 """A box with a shorter side than this, in pixels of the input, is no target."""
 
+Steps = tuple[A.BasicTransform, ...]
+
 Boxed = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""image uint8 [h, w, 3]; boxes_xyxy float32 [n, 4] in its pixels; class_ids int64 [n]."""
+"""image uint8 [h, w, 3], red, green, blue; boxes_xyxy float32 [n, 4] in its pixels; class_ids int64
+[n]."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,14 @@ class Augmentation:
         return replace(self, mosaic_p=0.0, mixup_p=0.0, copy_paste_p=0.0)
 
 
-def build_augmentation(
-    input_hw: tuple[int, int], options: Augmentation | None = None, seed: int = 0
-) -> A.Compose:
-    """An Albumentations transform to pictures of height and width `input_hw` in pixels.
+def build_augmentation(options: Augmentation | None = None, seed: int = 0) -> Steps:
+    """Albumentations transforms of pictures that keep their size.
 
-    Everything of `options` (default: `Augmentation()`) but the mosaic. Use it through `apply`.
+    Everything of `options` (default: `Augmentation()`) but the mixing. Use it through `apply`.
     Draws follow `seed`, until `reseed` sets another.
     """
     options = options or Augmentation()
-    steps = [
-        A.Resize(*input_hw, interpolation=cv2.INTER_LINEAR),
+    steps = (
         A.HorizontalFlip(p=options.flip_p),
         A.Affine(
             scale=options.scale,
@@ -83,51 +83,41 @@ def build_augmentation(
             val_shift_limit=options.value,
             p=options.colour_p,
         ),
-    ]
-    boxes = A.BboxParams(
-        format="pascal_voc",
-        label_fields=["class_ids"],
-        min_visibility=MIN_VISIBLE_SHARE,
-        check_each_transform=False,  # one step moves boxes: looking at the end is the same
-        clip=True,
-        filter_invalid_bboxes=True,
     )
-    transform = A.Compose(steps, bbox_params=boxes)
-    reseed(transform, seed)
-    return transform
+    reseed(steps, seed)
+    return steps
 
 
-def reseed(transform: A.Compose, seed: int) -> None:
-    """Makes the draws of `transform` follow `seed` from here on, each step's its own.
+def reseed(steps: Steps, seed: int) -> None:
+    """Makes the draws of all steps follow `seed` from here on, one step's after the other's.
 
-    `transform.set_random_seed` gives one seed to all steps: their first draws are then the same
-    number, and a picture that is not flipped would also be the one that is not moved.
+    With generators of its own, all of one seed, each step's first draw would be the same number: a
+    picture that is not flipped would also be the one that is not moved.
     """
-    transform.set_random_seed(seed)
-    seeds = np.random.SeedSequence(seed).generate_state(len(transform.transforms))
-    for step, own_seed in zip(transform.transforms, seeds, strict=True):
-        step.set_random_seed(int(own_seed))
+    numbers, choices = np.random.default_rng(seed), random.Random(seed)
+    for step in steps:
+        step.set_random_state(numbers, choices)
 
 
-def apply(
-    transform: A.Compose, image: np.ndarray, boxes_xyxy: np.ndarray, class_ids: np.ndarray
-) -> Boxed:
-    """What `transform` makes of a picture and its boxes; see Boxed for the arrays.
+def apply(steps: Steps, image: np.ndarray, boxes_xyxy: np.ndarray, class_ids: np.ndarray) -> Boxed:
+    """What `steps` make of a picture and its boxes; see Boxed for the arrays.
 
-    The image is uint8 [h, w, 3] blue, green, red, before and after. Boxes come back inside the
+    The image is uint8 [h, w, 3] red, green, blue, before and after. Boxes come back inside the
     picture; those too small or too little visible are gone. No boxes at all are fine.
     """
+    image_hw = image.shape[0], image.shape[1]
     given = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
-    # Albumentations cuts boxes to the picture before it looks how much of them is visible.
-    inside = clip(given, (image.shape[0], image.shape[1]))
+    inside = clip(given, image_hw)
     seen = visible(inside, given, MIN_VISIBLE_SHARE, 0)
-    # Its colour steps expect red first; a reversed view costs one copy each way.
-    changed = transform(
-        image=np.ascontiguousarray(image[:, :, ::-1]),
-        bboxes=inside[seen],
-        class_ids=np.asarray(class_ids, np.int64)[seen],
-    )
-    boxes = np.asarray(changed["bboxes"], np.float32).reshape(-1, 4)
-    classes = np.asarray(changed["class_ids"], np.int64).reshape(-1)
-    keep = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(axis=1)
-    return np.ascontiguousarray(changed["image"][:, :, ::-1]), boxes[keep], classes[keep]
+    # A step takes boxes as shares of the picture, and further columns as they are. A.Compose would
+    # check and convert them before and after: as much time as changing the picture takes.
+    whole = np.array([image_hw[1], image_hw[0]] * 2, np.float32)
+    rows = np.column_stack([inside[seen] / whole, np.asarray(class_ids, np.float32)[seen]])
+    changed = {"image": image, "bboxes": rows}
+    for step in steps:
+        changed = step(**changed)
+    moved = changed["bboxes"].reshape(-1, 5)
+    boxes = moved[:, :4].astype(np.float32) * whole
+    inside = clip(boxes, image_hw)
+    keep = visible(inside, boxes, MIN_VISIBLE_SHARE, MIN_SIDE_PX)
+    return changed["image"], inside[keep], moved[keep, 4].astype(np.int64)

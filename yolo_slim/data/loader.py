@@ -33,7 +33,6 @@ from yolo_slim.geometry import (
     frame_for,
     render,
     to_input,
-    to_planes,
     visible,
 )
 
@@ -90,10 +89,11 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         self._seed = seed
         self._calm_from = calm_from
         self._augmentation = augmentation or Augmentation.none()
-        self._transform = build_augmentation(input_hw, augmentation) if augmentation else None
+        self._transform = build_augmentation(augmentation) if augmentation else None
         # In shared memory, so that workers kept over several epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._boxes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         shape = (len(dataset.samples), *input_hw, 3)
         self._cache = PictureCache(cache, shape, cache_folder, cache_budget_bytes)
 
@@ -132,6 +132,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
             sample for sample, fault in zip(self._samples, faults, strict=True) if fault is None
         )
         if found:
+            self._boxes.clear()
             self._cache.keep([fault is None for fault in faults])
         return tuple(str(fault) for fault in found)
 
@@ -148,9 +149,11 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
             reseed(self._transform, int(rng.integers(2**31)))
             image, boxes_xyxy, class_ids = apply(self._transform, image, boxes_xyxy, class_ids)
         targets = np.concatenate([class_ids[:, None], boxes_xyxy], axis=1, dtype=np.float32)
-        planes = to_planes(image, self._channels)
-        # [channels, h, w], [n, 5]
-        return torch.from_numpy(planes), torch.from_numpy(targets), tuple(faults)
+        if self._channels == 1:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]
+        # A view [channels, h, w] of the picture [h, w, channels]; targets [n, 5].
+        planes = torch.from_numpy(image).permute(2, 0, 1)
+        return planes, torch.from_numpy(targets), tuple(faults)
 
     def _compose(self, index: int, rng: np.random.Generator, faults: list[str]) -> Boxed:
         options = self._augmentation
@@ -176,30 +179,41 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
 
     def _rendered(self, index: int) -> Boxed:
         """The picture as the network would see it, and what of its boxes is inside."""
+        if index not in self._boxes:
+            self._boxes[index] = self._inside(self._samples[index])
+        boxes_xyxy, class_ids = self._boxes[index]
+        kept = self._cache.get(index)
+        return self._read(index) if kept is None else kept, boxes_xyxy, class_ids
+
+    def _read(self, index: int) -> np.ndarray:
+        """From the file: uint8 [h, w, 3], red, green, blue, as large as the input."""
         sample = self._samples[index]
+        image_hw = (sample.height_px, sample.width_px)
+        frame = frame_for(self._resize_mode, image_hw, self._input_hw)
+        # Pictures that are kept are decoded once: whole. Others every time: as small as will do.
+        pasted_hw = (round(image_hw[0] * frame.scale_y), round(image_hw[1] * frame.scale_x))
+        image = read_image(sample.path, at_least_hw=None if self.is_cached else pasted_hw)
+        if self.is_cached:
+            _check_size(sample, (image.shape[1], image.shape[0]))
+        rendered = render(image, frame, self._input_hw, image_hw)
+        return cv2.cvtColor(rendered, cv2.COLOR_BGR2RGB)
+
+    def _inside(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes [n, 4] in pixels of the input, and class ids [n], of what can be learnt."""
         image_hw = (sample.height_px, sample.width_px)
         frame = frame_for(self._resize_mode, image_hw, self._input_hw)
         # Cut at the picture's own border, not at that of the input: a letterbox has room beyond it.
         whole = to_input(frame, sample.boxes_xyxy)
         inside = to_input(frame, clip(sample.boxes_xyxy, image_hw))
         keep = visible(inside, whole, MIN_VISIBLE_SHARE, MIN_SIDE_PX) & ~sample.crowd
-        boxes_xyxy, class_ids = inside[keep], sample.class_ids[keep]
-        kept = self._cache.get(index)
-        if kept is not None:
-            return kept, boxes_xyxy, class_ids
-        # Pictures that are kept are decoded once: whole. Others every time: as small as will do.
-        pasted_hw = (round(image_hw[0] * frame.scale_y), round(image_hw[1] * frame.scale_x))
-        image = read_image(sample.path, at_least_hw=None if self.is_cached else pasted_hw)
-        if self.is_cached:
-            _check_size(sample, (image.shape[1], image.shape[0]))
-        return render(image, frame, self._input_hw, image_hw), boxes_xyxy, class_ids
+        return inside[keep], sample.class_ids[keep]
 
     def _fault(self, index: int) -> DataError | None:
         """Why the picture cannot be used; one that can is put into the cache."""
         sample = self._samples[index]
         try:
             if self.is_cached:
-                self._cache.put(index, self._rendered(index)[0])
+                self._cache.put(index, self._read(index))
             else:
                 _check_size(sample, read_size(sample.path))
         except DataError as error:
@@ -209,6 +223,8 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
 
 def collate(items: Sequence[Item | DataError]) -> Item | DataError:
     """A batch: images uint8 [B, 3, h, w], targets float32 [N, 6], the image's index in column 0.
+
+    Images are channels_last in memory, as they were in the pictures and as the network wants them.
 
     Columns 1 to 5 are class id, x1, y1, x2, y2. The first DataError among the items, if any, takes
     the place of the batch: the training loop raises it.
@@ -222,7 +238,8 @@ def collate(items: Sequence[Item | DataError]) -> Item | DataError:
         torch.nn.functional.pad(targets, (1, 0), value=i) for i, (_, targets, _) in enumerate(good)
     ]
     faults = tuple(fault for _, _, found in good for fault in found)
-    return torch.stack([image for image, _, _ in good]), torch.cat(rows), faults
+    pictures = torch.stack([image.permute(1, 2, 0) for image, _, _ in good])  # [B, h, w, 3]
+    return pictures.permute(0, 3, 1, 2), torch.cat(rows), faults
 
 
 def _check_size(sample: Sample, found_wh: tuple[int, int]) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from yolo_slim.data.augment import MIN_SIDE_PX, MIN_VISIBLE_SHARE, Boxed
-from yolo_slim.geometry import clip, visible
+from yolo_slim.geometry import visible
 
 MAX_PASTED = 5
 """Objects that one picture gives to another."""
@@ -29,43 +29,44 @@ def mosaic(samples: Sequence[Boxed], input_hw: tuple[int, int], rng: np.random.G
     height, width = input_hw
     cross_x = round(width * rng.uniform(0.3, 0.7))
     cross_y = round(height * rng.uniform(0.3, 0.7))
-    columns = ((0, cross_x), (cross_x, width))
-    rows = ((0, cross_y), (cross_y, height))
+    cells = [
+        (left, top, right, bottom)
+        for top, bottom in ((0, cross_y), (cross_y, height))
+        for left, right in ((0, cross_x), (cross_x, width))
+    ]
     canvas = np.empty((height, width, 3), np.uint8)
-    boxes, classes = [], []
-    cells = [(row, column) for row in rows for column in columns]
-    for (image, boxes_xyxy, class_ids), ((top, bottom), (left, right)) in zip(
-        samples, cells, strict=True
-    ):
-        cell_hw = (bottom - top, right - left)
-        window, moved, classes_left = _window(image, boxes_xyxy, class_ids, cell_hw, rng)
-        canvas[top:bottom, left:right] = window
-        boxes.append(moved + np.array([left, top, left, top], np.float32))
-        classes.append(classes_left)
-    return canvas, np.concatenate(boxes), np.concatenate(classes)
+    ratios, offsets = [], []
+    for (image, _, _), (left, top, right, bottom) in zip(samples, cells, strict=True):
+        cell_wh = (right - left, bottom - top)
+        x, y, w, h = _window(image.shape[1::-1], cell_wh, rng)
+        canvas[top:bottom, left:right] = cv2.resize(
+            image[y : y + h, x : x + w], cell_wh, interpolation=cv2.INTER_LINEAR
+        )
+        ratio_x, ratio_y = cell_wh[0] / w, cell_wh[1] / h
+        ratios.append((ratio_x, ratio_y) * 2)
+        offsets.append((left - x * ratio_x, top - y * ratio_y) * 2)
+    # All boxes at once: each is moved as its own picture is, and cut at its own cell.
+    counts = [len(boxes_xyxy) for _, boxes_xyxy, _ in samples]
+    ratio, offset, cell = (
+        np.repeat(np.array(rows, np.float32), counts, axis=0) for rows in (ratios, offsets, cells)
+    )
+    moved = np.concatenate([boxes_xyxy for _, boxes_xyxy, _ in samples]) * ratio + offset
+    inside = np.clip(moved, cell[:, [0, 1, 0, 1]], cell[:, [2, 3, 2, 3]])
+    keep = visible(inside, moved, MIN_VISIBLE_SHARE, MIN_SIDE_PX)
+    class_ids = np.concatenate([class_ids for _, _, class_ids in samples])
+    return canvas, inside[keep], class_ids[keep]
 
 
 def _window(
-    image: np.ndarray,
-    boxes_xyxy: np.ndarray,
-    class_ids: np.ndarray,
-    cell_hw: tuple[int, int],
-    rng: np.random.Generator,
-) -> Boxed:
-    image_h, image_w = image.shape[:2]
-    cell_h, cell_w = cell_hw
-    scale = max(cell_h / image_h, cell_w / image_w) * rng.uniform(1.0, 1.5)
-    scaled_h = max(cell_h, round(image_h * scale))
-    scaled_w = max(cell_w, round(image_w * scale))
-    scaled = cv2.resize(image, (scaled_w, scaled_h), interpolation=cv2.INTER_LINEAR)
-    left = int(rng.integers(scaled_w - cell_w + 1))
-    top = int(rng.integers(scaled_h - cell_h + 1))
-    # By the true ratio of whole pixels, so that boxes fit what was drawn.
-    ratio = np.array([scaled_w / image_w, scaled_h / image_h] * 2, np.float32)
-    moved = boxes_xyxy * ratio - np.array([left, top, left, top], np.float32)
-    inside = clip(moved, cell_hw)
-    keep = visible(inside, moved, MIN_VISIBLE_SHARE, MIN_SIDE_PX)
-    return scaled[top : top + cell_h, left : left + cell_w], inside[keep], class_ids[keep]
+    image_wh: Sequence[int], cell_wh: Sequence[int], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Left, top, width and height, in whole pixels of the picture, of what a cell shows of it."""
+    scale = max(cell / side for cell, side in zip(cell_wh, image_wh, strict=True))
+    scale *= rng.uniform(1.0, 1.5)
+    w, h = (
+        min(side, max(1, round(cell / scale))) for cell, side in zip(cell_wh, image_wh, strict=True)
+    )
+    return int(rng.integers(image_wh[0] - w + 1)), int(rng.integers(image_wh[1] - h + 1)), w, h
 
 
 def mixup(first: Boxed, second: Boxed, rng: np.random.Generator) -> Boxed:
