@@ -21,8 +21,8 @@ from yolo_slim.data.augment import (
     mosaic,
     reseed,
 )
-from yolo_slim.data.dataset import Dataset, Sample
-from yolo_slim.data.image import read_image, read_size
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.image import read_image, read_size, require_size
 from yolo_slim.errors import DataError
 from yolo_slim.geometry import (
     ResizeMode,
@@ -145,7 +145,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         if self._cache is not None and self._cached[index]:
             return self._cache[index], boxes_xyxy, class_ids
         image = read_image(sample.path)
-        _check_size(sample, (image.shape[1], image.shape[0]))
+        require_size(sample.path, (sample.width_px, sample.height_px), image.shape[1::-1])
         return render(image, frame, self._input_hw), boxes_xyxy, class_ids
 
     def _fill(self, index: int) -> None:
@@ -155,7 +155,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
 
     def _check_header(self, index: int) -> None:
         sample = self._samples[index]
-        _check_size(sample, read_size(sample.path))
+        require_size(sample.path, (sample.width_px, sample.height_px), read_size(sample.path))
 
 
 def collate(items: Sequence[Item | DataError]) -> Item | DataError:
@@ -173,19 +173,3 @@ def collate(items: Sequence[Item | DataError]) -> Item | DataError:
         torch.nn.functional.pad(targets, (1, 0), value=i) for i, (_, targets) in enumerate(good)
     ]
     return torch.stack([image for image, _ in good]), torch.cat(rows)
-
-
-def _check_size(sample: Sample, found_wh: tuple[int, int]) -> None:
-    expected_wh = (sample.width_px, sample.height_px)
-    if found_wh == expected_wh:
-        return
-    turned = found_wh == expected_wh[::-1]
-    hint = (
-        "They were made on the picture as its EXIF orientation turns it: save it turned."
-        if turned
-        else "Are these the pictures that were annotated?"
-    )
-    raise DataError(
-        f"{sample.path} has {found_wh[0]}x{found_wh[1]} pixels, its annotations say "
-        f"{expected_wh[0]}x{expected_wh[1]}. {hint}"
-    )
