@@ -133,6 +133,7 @@ def test_what_numbers_from_0_to_1_cannot_say_is_cut_or_left_out_and_told(tmp_pat
     assert any(note.startswith("1 crowd boxes were left out") for note in notes)
     assert any(note.startswith("2 boxes were cut off") for note in notes)
     assert any(note.startswith("1 boxes outside") for note in notes)
+    assert not any("area" in note for note in notes)
     written = convert({"train": given_set}, "yolo", tmp_path / "out")
     found = read_dataset(written.description, None, None, "train")
     np.testing.assert_allclose(found.samples[0].boxes_xyxy, expected, atol=1e-5)
@@ -222,6 +223,8 @@ BAD = {
     "a control character in a class": ("voc", "which voc cannot hold"),
     "other classes": ("yolo", r"train and val have different classes \(kiwi, pear\)"),
     "another order": ("yolo", r"different classes \(their order\)"),
+    "another size": ("yolo", r"a\.png has 40x30 pixels, its annotations say 30x40.*EXIF"),
+    "no picture": ("coco", r"a\.png cannot be read"),
     "pictures of another split": ("yolo none", "has 1 pictures that train does not have"),
 }
 
@@ -249,6 +252,11 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, case):
         splits["val"] = replace(given_set, class_names=("fig", "kiwi"))
     elif case == "another order":
         splits["val"] = replace(given_set, class_names=("pear", "fig"))
+    elif case == "another size":
+        turned = replace(given_set.samples[0], width_px=30, height_px=40)
+        splits["train"] = replace(given_set, samples=(turned,))
+    elif case == "no picture":
+        given_set.samples[0].path.unlink()
     elif case == "pictures of another split":
         picture(tmp_path / "images" / "other.png")
     form, *pictures = to.split()

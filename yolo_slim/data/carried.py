@@ -77,7 +77,8 @@ def _in_parts_of_one(dataset: Dataset, to: Target) -> tuple[Dataset, list[str]]:
         solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         n_cut += int((beyond & solid).sum())
         n_outside += int((~solid).sum())
-        samples.append(_chosen(replace(kept, boxes_xyxy=boxes), solid))
+        areas = np.where(beyond, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), kept.areas)
+        samples.append(_chosen(replace(kept, boxes_xyxy=boxes, areas=areas), solid))
     counted = {
         "crowd boxes were left out": n_crowd,
         "boxes were cut off at the border of their picture": n_cut,

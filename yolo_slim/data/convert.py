@@ -14,6 +14,7 @@ import yaml
 from yolo_slim.data.carried import Target, carried
 from yolo_slim.data.coco import write_coco
 from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.image import read_size, require_size
 from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures
 from yolo_slim.data.writers import write_each, write_labelme, write_voc, write_yolo
 from yolo_slim.errors import DataError
@@ -58,8 +59,9 @@ def convert(
     Boxes are written to a thousandth of a pixel or better. A picture keeps its name and its place
     below the folder that all pictures of its split lie in.
 
-    Raises DataError where `out` holds anything, where the splits have other classes, or where
-    pictures or names cannot be told apart in the form, OSError where it cannot be written.
+    Raises DataError where `out` holds anything, where a picture has another size than is said, or
+    the splits have other classes, or where pictures or names cannot be told apart in the form;
+    OSError where it cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty: nothing was written; choose another place.")
@@ -77,6 +79,8 @@ def convert(
                 if pictures == "none":
                     images = part.root
                 for sample in part.dataset.samples:
+                    size = sample.width_px, sample.height_px
+                    require_size(sample.path, size, read_size(sample.path))
                     if pictures != "none":
                         _put(sample.path, images / sample.path.relative_to(part.root), pictures)
                     done += 1

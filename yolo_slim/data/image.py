@@ -76,6 +76,22 @@ def read_size(path: Path) -> tuple[int, int]:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
+def require_size(path: Path, annotated_wh: tuple[int, int], found_wh: tuple[int, int]) -> None:
+    """Raises DataError where a picture has another size than its annotations say."""
+    if found_wh == annotated_wh:
+        return
+    turned = found_wh == annotated_wh[::-1]
+    hint = (
+        "They were made on the picture as its EXIF orientation turns it: save it turned."
+        if turned
+        else "Are these the pictures that were annotated?"
+    )
+    raise DataError(
+        f"{path} has {found_wh[0]}x{found_wh[1]} pixels, its annotations say "
+        f"{annotated_wh[0]}x{annotated_wh[1]}. {hint}"
+    )
+
+
 def is_complete(content: bytes) -> bool:
     """Whether a JPEG or PNG reaches its end marker; True for every other format.
 

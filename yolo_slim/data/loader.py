@@ -23,7 +23,7 @@ from yolo_slim.data.augment import (
 )
 from yolo_slim.data.cache import RAM_BUDGET_BYTES, CacheMode, PictureCache
 from yolo_slim.data.dataset import Dataset, Sample
-from yolo_slim.data.image import read_image, read_size
+from yolo_slim.data.image import read_image, read_size, require_size
 from yolo_slim.data.mixing import copy_paste, mixup, mosaic
 from yolo_slim.data.readable import first_readable
 from yolo_slim.errors import DataError
@@ -194,7 +194,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         pasted_hw = (round(image_hw[0] * frame.scale_y), round(image_hw[1] * frame.scale_x))
         image = read_image(sample.path, at_least_hw=None if self.is_cached else pasted_hw)
         if self.is_cached:
-            _check_size(sample, (image.shape[1], image.shape[0]))
+            require_size(sample.path, (sample.width_px, sample.height_px), image.shape[1::-1])
         rendered = render(image, frame, self._input_hw, image_hw)
         return cv2.cvtColor(rendered, cv2.COLOR_BGR2RGB)
 
@@ -215,7 +215,9 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
             if self.is_cached:
                 self._cache.put(index, self._read(index))
             else:
-                _check_size(sample, read_size(sample.path))
+                require_size(
+                    sample.path, (sample.width_px, sample.height_px), read_size(sample.path)
+                )
         except DataError as error:
             return error
         return None
@@ -240,19 +242,3 @@ def collate(items: Sequence[Item | DataError]) -> Item | DataError:
     faults = tuple(fault for _, _, found in good for fault in found)
     pictures = torch.stack([image.permute(1, 2, 0) for image, _, _ in good])  # [B, h, w, 3]
     return pictures.permute(0, 3, 1, 2), torch.cat(rows), faults
-
-
-def _check_size(sample: Sample, found_wh: tuple[int, int]) -> None:
-    expected_wh = (sample.width_px, sample.height_px)
-    if found_wh == expected_wh:
-        return
-    turned = found_wh == expected_wh[::-1]
-    hint = (
-        "They were made on the picture as its EXIF orientation turns it: save it turned."
-        if turned
-        else "Are these the pictures that were annotated?"
-    )
-    raise DataError(
-        f"{sample.path} has {found_wh[0]}x{found_wh[1]} pixels, its annotations say "
-        f"{expected_wh[0]}x{expected_wh[1]}. {hint}"
-    )
