@@ -144,6 +144,13 @@ def train(
             help="Anchors this similar in shape look for an object, too. [default: the cfg's]",
         ),
     ] = None,
+    cells: Annotated[
+        Literal["own", "neighbours"],
+        typer.Option(
+            rich_help_panel=LOSS,
+            help="Which look for an object; neighbours as far as scale_x_y lets them reach.",
+        ),
+    ] = "own",
     label_smoothing: Annotated[
         float | None, typer.Option(help="[default: the cfg's]", rich_help_panel=LOSS)
     ] = None,
@@ -212,7 +219,7 @@ def train(
     }  # fmt: skip
     loss = {
         "box": box_loss, "objectness": objectness, "label_smoothing": label_smoothing,
-        "focal_gamma": focal_gamma,
+        "focal_gamma": focal_gamma, "cells": cells,
     }  # fmt: skip
     pictures = {
         "mosaic_p": mosaic, "mixup_p": mixup, "copy_paste_p": copy_paste, "flip_p": flip,

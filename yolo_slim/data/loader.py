@@ -215,9 +215,8 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
             if self.is_cached:
                 self._cache.put(index, self._read(index))
             else:
-                require_size(
-                    sample.path, (sample.width_px, sample.height_px), read_size(sample.path)
-                )
+                expected_wh = (sample.width_px, sample.height_px)
+                require_size(sample.path, expected_wh, read_size(sample.path))
         except DataError as error:
             return error
         return None
