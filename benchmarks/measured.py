@@ -33,8 +33,13 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Rows as CSV, each with device, date, commit and versions behind its own columns; a row that
     has them keeps them."""
     around = circumstances(0, default_threads())
-    full = [dict(row) if "device" in row else {**row, **around} for row in rows]
+    full = [dict(row) if "device" in row else {**row, **_lacking(row, around)} for row in rows]
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, full[0])
         writer.writeheader()
         writer.writerows(full)
+
+
+def _lacking(row: Mapping[str, object], around: Mapping[str, str]) -> dict[str, str]:
+    """What `row` does not say itself."""
+    return {name: value for name, value in around.items() if name not in row}
