@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
-import re
 import shutil
 import ssl
 import time
@@ -18,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yolo_slim
+from yolo_slim.data.download.answer import Whole, opener, total_of, validator_of
 from yolo_slim.data.download.catalogue import Archive, Digest
+from yolo_slim.data.download.part import Part
 from yolo_slim.errors import DataError, RunError, YoloSlimError
 
 Advance = Callable[[int, int], None]
 
 _CHUNK = 1 << 20
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def fetch_verified(
 
     urls: tried in this order. size: in bytes, None if unknown.
     """
-    part = _Part(path)
+    part = Part(path)
     failures: list[str] = []
     error_kind: type[YoloSlimError] = DataError
     for url in urls:
@@ -123,37 +122,8 @@ class _Broken(Exception):
     """The connection ended early; what came is kept."""
 
 
-class _Part:
-    """What of a file is there."""
-
-    def __init__(self, path: Path) -> None:
-        self.data = path.with_name(path.name + ".part")
-        self._notes = path.with_name(path.name + ".part.json")
-
-    @property
-    def size(self) -> int:
-        return self.data.stat().st_size if self.data.is_file() else 0
-
-    def validator(self, url: str) -> str | None:
-        """What the server called the version that the data is of; None where nobody knows."""
-        try:
-            notes = json.loads(self._notes.read_bytes())
-            return notes["validator"] if notes["url"] == url else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def begin(self, url: str, validator: str | None) -> None:
-        """Forgets what there was."""
-        self.remove()
-        self._notes.write_text(json.dumps({"url": url, "validator": validator}))
-
-    def remove(self) -> None:
-        self.data.unlink(missing_ok=True)
-        self._notes.unlink(missing_ok=True)
-
-
 def _fetch_from(
-    url: str, size: int | None, part: _Part, advance: Advance, patience: Patience
+    url: str, size: int | None, part: Part, advance: Advance, patience: Patience
 ) -> None:
     """Attempts, until the part is whole; each that brought a byte starts the counting anew."""
     failed = 0
@@ -180,7 +150,7 @@ def _fetch_from(
         time.sleep(patience.pause_s * 2 ** (failed - 1))
 
 
-def _attempt(url: str, size: int | None, part: _Part, advance: Advance, timeout_s: float) -> None:
+def _attempt(url: str, size: int | None, part: Part, advance: Advance, timeout_s: float) -> None:
     """One request; what comes is appended to the part, or begins it anew."""
     headers = {"User-Agent": f"yolo-slim/{yolo_slim.__version__}", "Accept-Encoding": "identity"}
     validator = part.validator(url)
@@ -190,46 +160,28 @@ def _attempt(url: str, size: int | None, part: _Part, advance: Advance, timeout_
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
     request = urllib.request.Request(url, headers=headers)
     try:
-        response = _opener().open(request, timeout=timeout_s)
+        response = opener().open(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
         with error:
-            total = _total_of(error.headers.get("Content-Range"))
+            total = total_of(error.headers.get("Content-Range"))
         if total == start:  # there is nothing after the last byte: the part is whole
             return
         part.remove()
         raise _Broken("the part was longer than the file") from error
     with response:
-        whole = _Whole.of(response)
+        whole = Whole.of(response)
         if whole.start not in (0, start):
             part.remove()
             raise _Broken(f"asked for bytes from {start}, the server sent others")
         if whole.start != start or start == 0:
-            part.begin(url, _validator_of(response))
+            part.begin(url, validator_of(response))
             start = 0
         _check_size(url, size, whole.size)
         total = whole.size or size
         _check_room(part.data.parent, (total or 0) - start)
         _append(response, part.data, start, total, advance)
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """Where the answer begins, and how long the whole file is, if the server says so."""
-
-    start: int
-    size: int | None
-
-    @classmethod
-    def of(cls, response: http.client.HTTPResponse) -> _Whole:
-        length = response.headers.get("Content-Length")
-        if response.status != 206:
-            return cls(0, int(length) if length and length.isdigit() else None)
-        found = _RANGE.fullmatch(response.headers.get("Content-Range") or "")
-        if not found:
-            return cls(-1, None)
-        return cls(int(found[1]), None if found[3] == "*" else int(found[3]))
 
 
 def _append(
@@ -254,22 +206,6 @@ def _append(
         raise _Broken(f"the connection ended after {done} of {total} bytes")
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """HTTP alone: no file:, no ftp:, neither by name nor by being sent there."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
 def _check_address(url: str) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
@@ -278,19 +214,6 @@ def _check_address(url: str) -> None:
         usable = False
     if not usable or not url.isascii() or any(letter <= " " for letter in url):
         raise DataError(f"{url!r} is no address to download from. Expected http:// or https://.")
-
-
-def _validator_of(response: http.client.HTTPResponse) -> str | None:
-    """What names this version of the file: a strong ETag, else the date of its last change."""
-    etag: str | None = response.headers.get("ETag")
-    if etag and not etag.startswith("W/"):
-        return etag
-    return response.headers.get("Last-Modified")
-
-
-def _total_of(content_range: str | None) -> int | None:
-    found = re.fullmatch(r"bytes \*/(\d+)", content_range or "")
-    return int(found[1]) if found else None
 
 
 def _check_size(url: str, expected: int | None, found: int | None) -> None:
