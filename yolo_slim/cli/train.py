@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import typer
+from typing import Any
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
-from yolo_slim.cfg import BoxLoss, with_anchors, with_iou_thresh
+from yolo_slim.cfg import with_anchors, with_iou_thresh
 from yolo_slim.cli.options import (
     Annotations,
     BackboneSource,
@@ -29,8 +27,45 @@ from yolo_slim.cli.options import (
     with_backbone,
 )
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
+from yolo_slim.cli.train_options import (
+    Accumulate,
+    Anchors,
+    BatchSize,
+    BoxMeasure,
+    Cache,
+    Cells,
+    CheckpointMinutes,
+    CloseMosaic,
+    Compiled,
+    CopyPaste,
+    Devices,
+    Distill,
+    Epochs,
+    Flip,
+    FocalGamma,
+    IouThresh,
+    LabelSmoothing,
+    Lr,
+    Mixup,
+    Mosaic,
+    MultiScale,
+    NumNodes,
+    Objectness,
+    OptimizerName,
+    Precision,
+    ProfileSteps,
+    Resume,
+    RunFolder,
+    Schedule,
+    ShowBatch,
+    SparsityStrength,
+    Strategy,
+    SyncBatchnorm,
+    Teacher,
+    WeightDecay,
+    Workers,
+)
 from yolo_slim.console import note, warn
-from yolo_slim.data.cache import CacheMode
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError, Interrupted
@@ -48,14 +83,11 @@ from yolo_slim.train.processes import is_first_process
 from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.zoo import names as zoo_names
 
-PICTURES, LOSS, SPEED, MACHINES = "Pictures", "Loss", "Speed", "Machines"
-Probability = Annotated[float | None, typer.Option(min=0, max=1)]
-
 
 def train(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", help="Run folder: bundle, checkpoints, logs.")],
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.")],
+    out: RunFolder,
+    epochs: Epochs,
     data: Data = None,
     weights: WeightsFile = None,
     names: NamesFile = None,
@@ -63,140 +95,42 @@ def train(
     images: Images = None,
     annotations: Annotations = None,
     size: Size = None,
-    sparsity: Annotated[
-        float, typer.Option(min=0, help="Gammas shrink by their lr x this a step; stay below 1.")
-    ] = 0.0,
-    teacher: Annotated[
-        str | None, typer.Option(help="A trained model with the same heads to learn from.")
-    ] = None,
-    distill: Annotated[float, typer.Option(min=0, help="Weight of the teacher's opinion.")] = 1.0,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time, each process. [default: 16]")
-    ] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(min=1, help="Batches per optimizer step. [default: 1]")
-    ] = None,
-    optimizer: Annotated[
-        Literal["adamw", "sgd"], typer.Option(help="sgd: Darknet's way, as [net] says.")
-    ] = "adamw",
-    lr: Annotated[
-        float | None, typer.Option(help="Peak learning rate. [default: the cfg's, else 0.001]")
-    ] = None,
-    schedule: Annotated[
-        Literal["cosine", "cfg"] | None,
-        typer.Option(help="cfg: [net]'s policy. [default: cosine; cfg for sgd]"),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(min=0, help="Of kernels. [default: 0.02; the cfg's for sgd]")
-    ] = None,
-    anchors: Annotated[
-        Literal["keep", "fit"], typer.Option(help="fit: to the training boxes, as `data anchors`.")
-    ] = "keep",
-    mosaic: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability of four in one.", rich_help_panel=PICTURES),
-    ] = None,
-    mixup: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability of two in one.", rich_help_panel=PICTURES),
-    ] = None,
-    copy_paste: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability of pasted objects.", rich_help_panel=PICTURES),
-    ] = None,
-    flip: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability; 0 for text.", rich_help_panel=PICTURES),
-    ] = None,
-    close_mosaic: Annotated[
-        int | None,
-        typer.Option(
-            help="Last epochs without mosaic, mixup, pasting. [default: 15 %]",
-            rich_help_panel=PICTURES,
-        ),
-    ] = None,
-    multi_scale: Annotated[
-        float | None,
-        typer.Option(
-            help="The size varies by up to this factor. [default: 1; 1.4 for random=1]",
-            rich_help_panel=PICTURES,
-        ),
-    ] = None,
-    show_batch: Annotated[
-        Path | None,
-        typer.Option(help="Write a picture of the first batch here.", rich_help_panel=PICTURES),
-    ] = None,
-    box_loss: Annotated[
-        BoxLoss | None,
-        typer.Option(help="[default: the cfg's iou_loss, else ciou]", rich_help_panel=LOSS),
-    ] = None,
-    objectness: Annotated[
-        Literal["one", "iou"] | None,
-        typer.Option(
-            help="What it is to tell. [default: one; iou for objectness_smooth=1]",
-            rich_help_panel=LOSS,
-        ),
-    ] = None,
-    iou_thresh: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, rich_help_panel=LOSS,
-            help="Anchors this similar in shape look for an object, too. [default: the cfg's]",
-        ),
-    ] = None,
-    cells: Annotated[
-        Literal["own", "neighbours"],
-        typer.Option(
-            rich_help_panel=LOSS,
-            help="Which look for an object; neighbours as far as scale_x_y lets them reach.",
-        ),
-    ] = "own",
-    label_smoothing: Annotated[
-        float | None, typer.Option(help="[default: the cfg's]", rich_help_panel=LOSS)
-    ] = None,
-    focal_gamma: Annotated[
-        float | None,
-        typer.Option(help="0: none. [default: 2 for focal_loss=1]", rich_help_panel=LOSS),
-    ] = None,
-    precision: Annotated[
-        Literal["auto", "bf16", "float32"],
-        typer.Option(help="auto: bf16 where it is fast.", rich_help_panel=SPEED),
-    ] = "auto",
-    cache: Annotated[
-        CacheMode,
-        typer.Option(help="Where pictures are kept; auto: ram if small.", rich_help_panel=SPEED),
-    ] = "auto",
-    workers: Annotated[
-        int | None, typer.Option(min=0, max=64, help="Loader processes.", rich_help_panel=SPEED)
-    ] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="torch.compile.", rich_help_panel=SPEED)
-    ] = False,
-    profile_steps: Annotated[
-        int,
-        typer.Option(min=0, help="Tell where N steps spend their time.", rich_help_panel=SPEED),
-    ] = 0,
-    devices: Annotated[
-        int,
-        typer.Option(min=0, help="Processes here; 0: each GPU.", rich_help_panel=MACHINES),
-    ] = 0,
-    num_nodes: Annotated[
-        int, typer.Option(min=1, help="Machines, under torchrun.", rich_help_panel=MACHINES)
-    ] = 1,
-    strategy: Annotated[
-        Literal["auto", "ddp"],
-        typer.Option(help="How processes work together.", rich_help_panel=MACHINES),
-    ] = "auto",
-    sync_batchnorm: Annotated[
-        bool, typer.Option("--sync-bn/--no-sync-bn", rich_help_panel=MACHINES,
-                           help="BatchNorm over all processes.")
-    ] = True,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(help="Between two kept states within an epoch.")
-    ] = 10.0,
+    sparsity: SparsityStrength = 0.0,
+    teacher: Teacher = None,
+    distill: Distill = 1.0,
+    batch_size: BatchSize = None,
+    accumulate: Accumulate = None,
+    optimizer: OptimizerName = "adamw",
+    lr: Lr = None,
+    schedule: Schedule = None,
+    weight_decay: WeightDecay = None,
+    anchors: Anchors = "keep",
+    mosaic: Mosaic = None,
+    mixup: Mixup = None,
+    copy_paste: CopyPaste = None,
+    flip: Flip = None,
+    close_mosaic: CloseMosaic = None,
+    multi_scale: MultiScale = None,
+    show_batch: ShowBatch = None,
+    box_loss: BoxMeasure = None,
+    objectness: Objectness = None,
+    iou_thresh: IouThresh = None,
+    cells: Cells = "own",
+    label_smoothing: LabelSmoothing = None,
+    focal_gamma: FocalGamma = None,
+    precision: Precision = "auto",
+    cache: Cache = "auto",
+    workers: Workers = None,
+    compiled: Compiled = False,
+    profile_steps: ProfileSteps = 0,
+    devices: Devices = 0,
+    num_nodes: NumNodes = 1,
+    strategy: Strategy = "auto",
+    sync_batchnorm: SyncBatchnorm = True,
+    checkpoint_minutes: CheckpointMinutes = 10.0,
     seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state.")] = False,
-) -> None:  # fmt: skip
+    resume: Resume = False,
+) -> None:
     """Train a detector; with --sparsity its BatchNorm gammas learn which channels may go.
 
     A classifier is trained on a folder: --data DIR with DIR/train/CLASS/*.jpg, DIR/val/CLASS/*.jpg.
