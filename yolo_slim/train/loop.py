@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,7 @@ def train(
     _quiet()
     checkpoint = out / "checkpoints" / CHECKPOINT
     pl.seed_everything(settings.seed, verbose=False)
+    machines = _settled(settings.machines)
     loader = BatchLoader(
         data, collate, batch_size=settings.batch_size, workers=settings.workers, seed=settings.seed
     )
@@ -73,7 +76,9 @@ def train(
     module = DetectorModule(
         bundle,
         settings,
-        n_optimizer_steps(len(loader) // _n_processes(settings.machines), settings.accumulate),
+        n_optimizer_steps(
+            max(1, len(loader) // (machines.devices * machines.n_nodes)), settings.accumulate
+        ),
         None if teacher is None else Teacher(teacher, bundle.cfg),
         score,
         clock,
@@ -89,9 +94,9 @@ def train(
     trainer = pl.Trainer(
         max_epochs=settings.epochs,
         accelerator="auto",
-        devices=settings.machines.devices or "auto",
-        num_nodes=settings.machines.n_nodes,
-        strategy=settings.machines.strategy,
+        devices=machines.devices,
+        num_nodes=machines.n_nodes,
+        strategy=machines.strategy,
         precision=_precision(settings.precision),
         plugins=[WholeFileIO()],
         accumulate_grad_batches=settings.accumulate,
@@ -132,11 +137,24 @@ def train(
     return bundle.then("train", _event(settings, teacher), weights=weights)
 
 
-def _n_processes(machines: Machines) -> int:
+def _settled(machines: Machines) -> Machines:
+    """Every number known: what was typed, else what torchrun has begun, else what is there.
+
+    Raises InputError where they contradict each other.
+    """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus and machines.devices > gpus:
         raise InputError(f"--devices {machines.devices}: this machine has {gpus} GPUs")
-    return (machines.devices or max(gpus, 1)) * machines.n_nodes
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return replace(machines, devices=machines.devices or max(gpus, 1))
+    here, everywhere = (int(os.environ[f"{name}WORLD_SIZE"]) for name in ("LOCAL_", ""))
+    nodes = everywhere // here
+    if machines.devices not in (0, here) or machines.n_nodes not in (1, nodes):
+        raise InputError(
+            f"torchrun has begun {here} processes on {nodes} machines, asked for are --devices "
+            f"{machines.devices} --num-nodes {machines.n_nodes}: leave these options out"
+        )
+    return replace(machines, devices=here, n_nodes=nodes)
 
 
 def _tell_left_out(left_out: dict[str, int], console: Console) -> None:
@@ -205,7 +223,8 @@ def _precision(wanted: str) -> Any:
 def _quiet() -> None:
     """Lightning's advice is for those who write loops, not for those who run this one."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    for name in ("lightning.fabric", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     for package in ("pytorch_lightning", "lightning_fabric", "lightning_utilities"):
         warnings.filterwarnings("ignore", module=f"{package}.*")
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")

@@ -137,7 +137,10 @@ class DetectorModule(pl.LightningModule):
                 "in the checkpoint; try a lower --lr"
             )
         logged = {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}}
-        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log_dict(
+            logged, on_step=False, on_epoch=True, batch_size=len(images),
+            sync_dist=n_processes() > 1,
+        )  # fmt: skip
         self.clock.tick("loss")
         return loss
 

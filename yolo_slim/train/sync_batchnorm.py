@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import Tensor, distributed, nn
 
 from yolo_slim.train.processes import n_processes
 
@@ -43,9 +44,24 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance * n_values / max(n_values - 1, 1), self.momentum)
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """A sum that every process has; each loss then depends on the values of all."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
 def _sum(values: Tensor) -> Tensor:
-    """Over all processes, gradients too."""
-    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumOverProcesses.apply(values)  # type: ignore[no-untyped-call]
     return total
 
 
