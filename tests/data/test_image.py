@@ -145,3 +145,32 @@ def test_huge_pictures_are_refused_before_decoding(tmp_path, monkeypatch):
 def test_real_pictures_are_complete(shared_data):
     files = sorted((shared_data / "coco" / "dev_val2017").glob("*.jpg"))
     assert files and all(is_complete(file.read_bytes()) for file in files)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "at_least_hw", "expected_hw"),
+    [
+        ((640, 480), (120, 160), (120, 160)),  # a quarter, exactly
+        ((640, 480), (121, 160), (240, 320)),
+        ((640, 480), (30, 40), (60, 80)),  # an eighth is the least
+        ((640, 480), (480, 640), (480, 640)),
+        ((640, 480), (481, 10), (480, 640)),
+        ((642, 480), (100, 100), (240, 321)),  # 642 has no quarter
+        ((641, 480), (100, 100), (480, 641)),
+    ],
+)
+def test_a_jpeg_is_decoded_as_small_as_will_do(tmp_path, size_wh, at_least_hw, expected_hw):
+    rows, columns = np.mgrid[: size_wh[1], : size_wh[0]]
+    image = np.stack([rows * 255 // size_wh[1], columns * 255 // size_wh[0], rows // 4], axis=2)
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), image.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 98])
+    found = read_image(path, at_least_hw=at_least_hw)
+    assert found.shape[:2] == expected_hw
+    whole = cv2.resize(read_image(path), expected_hw[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(found.astype(int) - whole).mean() < 1.5
+
+
+def test_only_a_jpeg_is_decoded_smaller(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
+    assert read_image(path, at_least_hw=(8, 8)).shape == (64, 64, 3)
