@@ -24,12 +24,13 @@ from yolo_slim.data.coco import read_coco
 from yolo_slim.pipeline.scoring import score
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
+from yolo_slim.train.checkpoint import CHECKPOINT
 from yolo_slim.weights import network_of
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"
 FRUIT = SHARED / "data/fruit"
-NETWORK = SHARED / "weights/yolo-fastest/yolo-fastest-1.1-xl"
+NETWORK = SHARED / "weights/yolo-fastest/yolo-fastest-1.1_coco/yolo-fastest-1.1-xl"
 CSV = HERE / "fine-tune.csv"
 EPOCHS, SEEDS = 30, (0, 1)
 
@@ -41,9 +42,11 @@ def train(start: str, seed: int, out: Path) -> None:
     command = [
         sys.executable, HERE.parent / "tools/train.py", model, *weights, "--images",
         FRUIT / "train", "--annotations", FRUIT / "annotations/train.json", "--epochs", EPOCHS,
-        "--batch-size", 16, "--mosaic", 0.5, "--iou-thresh", 0.3, "--multi-scale", 1, "--seed",
+        "--batch-size", 16, "--mosaic", 0.5, "--seed",
         seed, "--out", out,
     ]  # fmt: skip
+    if (out / "checkpoints" / CHECKPOINT).exists():
+        command.append("--resume")
     subprocess.run([str(part) for part in command], check=True)
 
 

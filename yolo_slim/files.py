@@ -15,10 +15,19 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path to write to; it becomes `path` when the block ends without an error.
 
+    A link stays one: what it points to is replaced. A device or a pipe is written into.
+
     >>> with whole_file(Path("table.csv")) as temporary:       # doctest: +SKIP
     ...     temporary.write_text("a,b")
     """
     require_writable(path)
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with tempfile.TemporaryDirectory() as folder:
+            yield (elsewhere := Path(folder) / (path.name + path.suffix))
+            path.write_bytes(elsewhere.read_bytes())
+        return
     made = _make_folder(path.parent)
     # The suffix is kept last: some writers choose a format by it.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)

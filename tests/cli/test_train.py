@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -50,7 +54,7 @@ def status(command: str) -> int:
 
 def test_show_batch_draws_what_is_trained_on(place):
     assert status(f"{TRAIN} --show-batch seen.png --mosaic 0") == 0
-    assert cv2.imread("seen.png").shape == (64, 128, 3)  # two of 64 px
+    assert cv2.imread("seen.png").shape == (512, 1024, 3)  # two of 64 px, times 8
     assert status(f"{TRAIN.replace('--out t', '--out u')} --show-batch seen.docx") == 2
     assert not (place / "u").exists()
 
@@ -77,7 +81,7 @@ def test_a_picture_lost_on_the_way_is_replaced_counted_and_named(place, capsys, 
     monkeypatch.setattr(loader, "read_image", lost)
     assert status(f"{TRAIN} --cache off --mosaic 0") == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "1 pictures could not be read, 2 times in all" in told and "3.jpg" in told
+    assert "that could not be read: 1 (2 times in all)" in told and "3.jpg" in told
     assert (place / "t" / "bundle").is_dir()
 
 
@@ -159,3 +163,97 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, cap
 def test_a_classifier_has_no_use_for_boxes(place, option, capsys):
     assert status(f"train resnet18 --data pictures --epochs 1 --out c {option}") == 2
     assert f"{option.split()[0]} is for detectors" in capsys.readouterr().err
+
+
+def test_a_finished_training_is_left_as_it_is(place, capsys):
+    assert status(TRAIN) == 0
+    before = {p.name: p.read_bytes() for p in (place / "t/bundle").iterdir()}
+    capsys.readouterr()
+    assert status(f"{TRAIN} --resume") == 0
+    assert "nothing was left to train" in " ".join(capsys.readouterr().out.split())
+    after = {p.name: p.read_bytes() for p in (place / "t/bundle").iterdir()}
+    assert before["model.safetensors"] == after["model.safetensors"]
+
+
+def test_a_longer_training_is_told_and_temporary_files_go(place, capsys):
+    assert status(TRAIN) == 0
+    left = place / "t/checkpoints/.last.abc.ckpt"
+    left.write_bytes(b"half")
+    capsys.readouterr()
+    assert status(TRAIN.replace("--epochs 2", "--epochs 3") + " --resume") == 0
+    assert "begun with --epochs 2, now 3" in " ".join(capsys.readouterr().out.split())
+    assert not left.exists()
+
+
+def test_a_disk_that_torch_finds_full_is_one_line(place):
+    """As the system says it: no file may grow beyond 300 kB."""
+    command = [sys.executable, "-c", "from yolo_slim.cli import main; main()", *TRAIN.split()]
+    limited = ["bash", "-c", 'ulimit -f 300; trap "" XFSZ; exec "$@"', "-", *command]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and "last.ckpt" in done.stderr
+    assert not list(place.glob("t/checkpoints/*"))
+
+
+def test_what_contradicts_the_beginning_is_refused(place, capsys):
+    assert status(TRAIN) == 0
+    document = json.loads((place / "boxes.json").read_text())
+    document["annotations"][0]["bbox"] = [1, 1, 9, 9]
+    (place / "other.json").write_text(json.dumps(document))
+    shutil.copytree(place / "t/bundle", place / "another")
+    more = TRAIN.replace("--epochs 2", "--epochs 3") + " --resume"
+    for change, told in {
+        "--box-loss giou": "begun with loss",
+        "--cells neighbours": "begun with",
+        "--weight-decay 0.1": "begun with --weight-decay 0.02",
+        "--annotations other.json": "begun with data 6 pictures",
+        "--teacher another": "begun with teacher none",
+    }.items():
+        capsys.readouterr()
+        command = more
+        if change.startswith("--annotations"):
+            command, change = more.replace("--annotations boxes.json", change), ""
+        assert status(f"{command} {change}") == 2
+        assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_set_without_boxes_teaches_nothing(place, capsys):
+    document = json.loads((place / "boxes.json").read_text()) | {"annotations": []}
+    (place / "boxes.json").write_text(json.dumps(document))
+    assert status(TRAIN) == 2
+    assert "has no boxes" in capsys.readouterr().err
+
+
+def test_neighbours_are_given_reach_from_scratch_alone(place, capsys):
+    assert status(f"{TRAIN} --cells neighbours") == 0
+    assert all(y.scale_x_y == 2 for y in load_bundle(place / "t/bundle").cfg.yolos)
+    cfg = build("yolov3-nano", 2, 64)
+    Bundle(cfg, random_weights(cfg), class_names=("cat", "dog")).then("train", {}).save(
+        place / "old"
+    )
+    other = TRAIN.replace("yolov3-nano --size 64", "old").replace("--out t", "--out u")
+    capsys.readouterr()
+    assert status(f"{other} --cells neighbours") == 2
+    assert "needs scale_x_y above 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_small_set_can_be_profiled(place, capsys):
+    assert status(f"{TRAIN} --profile-steps 12") == 0
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.endswith("images a second") and float(last.split()[0]) > 0
+    assert not (place / "t").exists()
+
+
+def test_json_goes_through_links_and_into_pipes(place):
+    from yolo_slim.files import whole_file
+
+    (place / "link").symlink_to(place / "real")
+    with whole_file(place / "link") as temporary:
+        temporary.write_text("seen")
+    assert (place / "link").is_symlink() and (place / "real").read_text() == "seen"
+    os.mkfifo(place / "pipe")
+    reader = subprocess.Popen(["cat", place / "pipe"], stdout=subprocess.PIPE)
+    with whole_file(place / "pipe") as temporary:
+        temporary.write_text("through")
+    assert reader.communicate(timeout=10)[0] == b"through"
+    assert (place / "pipe").is_fifo()

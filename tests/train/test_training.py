@@ -95,7 +95,11 @@ def test_resume_ends_where_an_undisturbed_training_ends(random_bundle, tmp_path,
     resumed = train(bundle, Squares(), collate, settings, tmp_path / "cut", resume=True)
     assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
     assert not torch.equal(whole.weights["0.conv.weight"], bundle.weights["0.conv.weight"])
-    assert (tmp_path / "cut/metrics-000.csv").is_file()  # the log of the first part is kept
+    with (tmp_path / "cut/metrics.csv").open() as file:  # the log of both parts is one
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [0, 1, 2]
+    assert not list((tmp_path / "cut").glob("metrics-*"))
+    again = train(bundle, Squares(), collate, settings, tmp_path / "cut", resume=True)
+    assert all(torch.equal(whole.weights[k], again.weights[k]) for k in whole.weights)
 
 
 def test_a_teacher_stays_as_it_is_and_must_have_the_same_heads(random_bundle, tmp_path):

@@ -9,6 +9,7 @@ from yolo_slim.cfg.edit import (
     with_anchors,
     with_classes,
     with_iou_thresh,
+    with_scale_x_y,
     without_batchnorm,
 )
 from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
@@ -115,5 +116,6 @@ __all__ = [
     "with_anchors",
     "with_classes",
     "with_iou_thresh",
+    "with_scale_x_y",
     "without_batchnorm",
 ]

@@ -57,6 +57,11 @@ def with_iou_thresh(cfg: Cfg, iou_thresh: float) -> Cfg:
     )
 
 
+def with_scale_x_y(cfg: Cfg, scale_x_y: float) -> Cfg:
+    """Boxes whose centres reach (scale_x_y - 1) / 2 of a cell over its border."""
+    return _edited(cfg, lambda _, s: replace(s, scale_x_y=scale_x_y) if isinstance(s, Yolo) else s)
+
+
 def without_batchnorm(cfg: Cfg) -> Cfg:
     """Every convolution and [connected] with a bias in the place of its BatchNorm."""
     return _edited(

@@ -14,12 +14,14 @@ from yolo_slim.errors import YoloSlimError
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
-    from yolo_slim.cli.app import app
-
     try:
+        from yolo_slim.cli.app import app  # takes seconds, in which people press Ctrl-C
+
         app(args=argv, prog_name="yolo-slim")
     except YoloSlimError as error:
         _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
     except (MemoryError, RuntimeError) as error:
         # torch says so by a RuntimeError of its own.
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
-from yolo_slim.cfg import with_anchors, with_iou_thresh
+from yolo_slim.cfg import with_anchors, with_iou_thresh, with_scale_x_y
 from yolo_slim.cli.options import (
     Annotations,
     BackboneSource,
@@ -32,6 +32,7 @@ from yolo_slim.cli.train_options import (
     Anchors,
     BatchSize,
     BoxMeasure,
+    BoxWeight,
     Cache,
     Cells,
     CheckpointMinutes,
@@ -72,9 +73,10 @@ from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.batch_picture import write_batch_picture
 from yolo_slim.pipeline.classifying import read_splits, require_classifier, train_classifier
+from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
-from yolo_slim.pipeline.scoring import network_scorer, require_boxes, require_classes
+from yolo_slim.pipeline.scoring import network_scorer, require_boxes
 from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
 from yolo_slim.runtime.session import default_workers
 from yolo_slim.train.checkpoint import CHECKPOINT
@@ -82,6 +84,9 @@ from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.processes import is_first_process
 from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.zoo import names as zoo_names
+
+REACH = 2.0
+"""scale_x_y of a new network whose neighbouring cells look for an object: half a cell."""
 
 
 def train(
@@ -113,6 +118,7 @@ def train(
     multi_scale: MultiScale = None,
     show_batch: ShowBatch = None,
     box_loss: BoxMeasure = None,
+    box_weight: BoxWeight = None,
     objectness: Objectness = None,
     iou_thresh: IouThresh = None,
     cells: Cells = "own",
@@ -136,6 +142,8 @@ def train(
     A classifier is trained on a folder: --data DIR with DIR/train/CLASS/*.jpg, DIR/val/CLASS/*.jpg.
     """
     checkpoint = out / "checkpoints" / CHECKPOINT
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; expected the name of a folder to make")
     if checkpoint.exists() and not resume and is_first_process():
         raise InputError(
             f"{out} holds a training already: --resume goes on, or choose another --out"
@@ -152,7 +160,8 @@ def train(
         "machines": Machines(devices, num_nodes, strategy, sync_batchnorm),
     }  # fmt: skip
     loss = {
-        "box": box_loss, "objectness": objectness, "label_smoothing": label_smoothing,
+        "box": box_loss, "box_weight": box_weight, "objectness": objectness,
+        "label_smoothing": label_smoothing,
         "focal_gamma": focal_gamma, "cells": cells,
     }  # fmt: skip
     pictures = {
@@ -177,12 +186,15 @@ def train(
         _save(trained, out, epochs, profile_steps)
         return
     train_data = dataset(data, images, annotations, "train")
+    require_boxes(train_data)
     val_data = dataset(data, None, None, "val") if data is not None else None
     if val_data is not None:
         require_boxes(val_data)
-    bundle = _start(source, train_data, backbone_weights, seed, resume)
+    bundle = _start(source, train_data, backbone_weights, seed)
     if iou_thresh is not None:
         bundle = replace(bundle, cfg=with_iou_thresh(bundle.cfg, iou_thresh))
+    if cells == "neighbours" and all(yolo.scale_x_y == 1 for yolo in bundle.cfg.yolos):
+        bundle = _reaching_neighbours(bundle, source)
     if anchors == "fit":
         anchors_wh = fitted_anchors(bundle.cfg, train_data, seed)
         bundle = replace(bundle, cfg=with_anchors(bundle.cfg, anchors_wh))
@@ -209,25 +221,37 @@ def train(
         trained = train_bundle(
             bundle, training_set, collate, settings, out, teacher=teacher_bundle,
             score=None if val_data is None else network_scorer(val_data), resume=resume,
-            console=console, told={"augmentation": str(augmentation)},
+            console=console,
+            told={"augmentation": str(augmentation), "data": fingerprint(train_data),
+                  "teacher": "none" if teacher_bundle is None else fingerprint(teacher_bundle)},
         )  # fmt: skip
     _save(trained, out, epochs, profile_steps)
 
 
-def _start(
-    source: ModelSource, data: Dataset, backbone_weights: str | None, seed: int, resume: bool
-) -> Bundle:
+def _start(source: ModelSource, data: Dataset, backbone_weights: str | None, seed: int) -> Bundle:
     """What the training begins with: read, or made for the classes of the data."""
     bundle = load_model(source, untrained=True, classes=len(data.class_names))
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
     bundle.cfg.require_yolos()
-    is_trained = source.weights is not None or bool(bundle.history)
-    if bundle.cfg.n_classes != len(data.class_names) and is_trained:
+    if bundle.cfg.n_classes != len(data.class_names):
+        named = bool(bundle.class_names)
         bundle, told = for_classes(bundle, data.class_names, seed)
         note(console, told)
-    require_classes(bundle.cfg.n_classes, data, source.model)
+        if source.weights is not None and not named:
+            note(console, "--names FILE tells which classes the weights know already")
     return replace(bundle, class_names=tuple(data.class_names))
+
+
+def _reaching_neighbours(bundle: Bundle, source: ModelSource) -> Bundle:
+    """The bundle with boxes that reach into the next cells; raises InputError for a trained one."""
+    if source.weights is not None or bundle.history:
+        raise InputError(
+            f"--cells neighbours needs scale_x_y above 1, and {source.model} was trained with 1: "
+            "leave it out, or train from scratch"
+        )
+    note(console, f"scale_x_y={REACH:g} is written into the cfg: boxes reach into the next cells")
+    return replace(bundle, cfg=with_scale_x_y(bundle.cfg, REACH))
 
 
 def _train_classifier(
@@ -277,4 +301,5 @@ def _save(trained: Bundle, out: Path, epochs: int, profile_steps: int) -> None:
     if profile_steps or not is_first_process():
         return
     save_bundle(trained, out / BUNDLE_IN_RUN)
-    console.print(f"{out / BUNDLE_IN_RUN}: trained {epochs} epochs")
+    plural = "" if epochs == 1 else "s"
+    console.print(f"{out / BUNDLE_IN_RUN}: trained {epochs} epoch{plural}")

@@ -98,6 +98,10 @@ BoxMeasure = Annotated[
     BoxLoss | None,
     typer.Option(help="Default: the cfg's iou_loss, else ciou", rich_help_panel=LOSS),
 ]
+BoxWeight = Annotated[
+    float | None,
+    typer.Option(help="Beside the other terms; default: 1 for mse, else 5", rich_help_panel=LOSS),
+]
 Objectness = Annotated[
     Literal["one", "iou"] | None,
     typer.Option(

@@ -18,6 +18,9 @@ from yolo_slim.video.draw import draw
 
 MAX_SHOWN = 16
 
+TILE_PX = 480
+"""A smaller input is enlarged to about this."""
+
 
 def write_batch_picture(
     path: Path, data: TrainingSet, batch_size: int, seed: int, class_names: Sequence[str]
@@ -49,9 +52,12 @@ def _tile(planes: torch.Tensor, targets: np.ndarray, class_names: Sequence[str])
     image = np.ascontiguousarray(planes.numpy()[::-1].transpose(1, 2, 0))
     if image.shape[2] == 1:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    times = max(1, round(TILE_PX / max(image.shape[:2])))  # so that a label hides little
+    image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST)
     ones = np.ones(len(targets), np.float32)
-    boxes = Detections(targets[:, 1:].astype(np.float32), ones, targets[:, 0].astype(np.int64))
-    return draw(image, boxes, class_names)
+    boxes_xyxy = (times * targets[:, 1:]).astype(np.float32)
+    boxes = Detections(boxes_xyxy, ones, targets[:, 0].astype(np.int64))
+    return draw(image, boxes, class_names, with_scores=False)
 
 
 def _grid(tiles: Sequence[np.ndarray]) -> np.ndarray:

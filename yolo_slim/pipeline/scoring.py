@@ -36,8 +36,8 @@ def require_boxes(dataset: Dataset) -> None:
     """Raises InputError where there is nothing to find: AP is undefined."""
     if not any(len(sample.class_ids) for sample in dataset.samples):
         raise InputError(
-            f"{dataset.source} has no boxes: there is nothing to score against. Are these the "
-            "right annotations?"
+            f"{dataset.source} has no boxes: there is nothing to learn or to score against. Are "
+            "these the right annotations?"
         )
 
 

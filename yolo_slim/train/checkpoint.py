@@ -11,8 +11,9 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from yolo_slim.errors import InputError
+from yolo_slim.errors import InputError, RunError
 from yolo_slim.files import whole_file
+from yolo_slim.weights import Weights
 
 CHECKPOINT = "last.ckpt"
 
@@ -27,8 +28,13 @@ class WholeFileIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        with whole_file(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        try:
+            with whole_file(Path(path)) as temporary:
+                torch.save(checkpoint, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise RunError(
+                f"{path} cannot be written: is the disk full? The state before it is kept"
+            ) from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = True
@@ -63,15 +69,34 @@ class KeepState(Checkpoint):
         self._kept_at, self._kept_step = time.monotonic(), trainer.global_step
 
 
-def require_resumable(checkpoint: Path, module: Any) -> None:
-    """Raises InputError, naming the checkpoint, where a training of `module` cannot go on from it.
+def remove_unfinished(checkpoint: Path) -> None:
+    """Removes what was left of a state whose writing was cut off."""
+    for left in checkpoint.parent.glob(f".{checkpoint.stem}.*{checkpoint.suffix}"):
+        left.unlink(missing_ok=True)
+
+
+def finished_weights(saved: dict[str, Any], module: Any) -> Weights | None:
+    """The averaged weights of a training that had done all its steps; None if some are to come."""
+    if int(saved["global_step"]) < module.n_steps:
+        return None
+    return {
+        key.removeprefix("network."): tensor.contiguous()
+        for key, tensor in saved["state_dict"].items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def resumable(checkpoint: Path, module: Any) -> dict[str, Any]:
+    """What the checkpoint holds.
+
+    Raises InputError, naming the checkpoint, where a training of `module` cannot go on from it.
 
     module: a DetectorModule. Nothing in the file is executed: it is read as numbers and plain
     containers alone.
     """
     start_anew = "choose another --out to start anew"
     try:
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         shapes = {key: value.shape for key, value in saved["state_dict"].items()}
         begun: dict[str, Any] = dict(saved[CIRCUMSTANCES])
         begun_epochs = int(saved["epoch"]) + 1
@@ -89,7 +114,7 @@ def require_resumable(checkpoint: Path, module: Any) -> None:
             f"{min(differ)}): name the model that it was begun with, or {start_anew}"
         )
     for option, now in module.circumstances().items():
-        if begun.get(option) != now:
+        if option != "--epochs" and begun.get(option) != now:
             raise InputError(
                 f"{checkpoint} was begun with {option} {_told(begun.get(option))}, and now it is "
                 f"{_told(now)}: give the same, or {start_anew}"
@@ -99,6 +124,7 @@ def require_resumable(checkpoint: Path, module: Any) -> None:
             f"{checkpoint} is of epoch {begun_epochs}, more than --epochs "
             f"{module.settings.epochs}: ask for {begun_epochs} or more, or {start_anew}"
         )
+    return saved
 
 
 def _told(value: Any) -> str:

@@ -20,11 +20,20 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.console import plain_console, warn
+from yolo_slim.console import note, plain_console, warn
 from yolo_slim.errors import InputError
 from yolo_slim.train.average import Average
 from yolo_slim.train.batches import BatchLoader
-from yolo_slim.train.checkpoint import CHECKPOINT, KeepState, WholeFileIO, require_resumable
+from yolo_slim.train.checkpoint import (
+    CHECKPOINT,
+    CIRCUMSTANCES,
+    KeepState,
+    WholeFileIO,
+    finished_weights,
+    remove_unfinished,
+    resumable,
+)
+from yolo_slim.train.logs import join_logs, keep_earlier_log
 from yolo_slim.train.module import DetectorModule, n_optimizer_steps
 from yolo_slim.train.progress import TrainingProgress
 from yolo_slim.train.schedule import lr_sum
@@ -88,11 +97,18 @@ def train(
         _announce_travel(settings, module.n_steps, module.n_warmup, console)
     start = checkpoint if resume and checkpoint.is_file() else None
     if start is not None:
-        require_resumable(start, module)
-        _keep_earlier_log(out)
+        saved = resumable(start, module)
+        done = finished_weights(saved, module)
+        if done is not None:
+            note(console, f"{start} is of the last step: nothing was left to train")
+            return bundle.then("train", _event(settings, teacher), weights=done)
+        _tell_other_length(saved, module, console)
+        keep_earlier_log(out)
+    remove_unfinished(checkpoint)
+    scores = settings.validations and score is not None and not settings.profile_steps
     profile = ProfileSteps(clock, settings.profile_steps)
     trainer = pl.Trainer(
-        max_epochs=settings.epochs,
+        max_epochs=10**6 if settings.profile_steps else settings.epochs,
         accelerator="auto",
         devices=machines.devices,
         num_nodes=machines.n_nodes,
@@ -112,11 +128,12 @@ def train(
                 ]
             ),
         ],
-        logger=[
+        logger=not settings.profile_steps
+        and [
             CSVLogger(out, name="", version=""),
             TensorBoardLogger(out, name="tensorboard", version=""),
         ],
-        limit_val_batches=1 if settings.validations and score is not None else 0,
+        limit_val_batches=1 if scores else 0,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -132,6 +149,8 @@ def train(
         raise KeyboardInterrupt from None
     if settings.profile_steps:
         profile.tell(console)
+    else:
+        join_logs(out)
     _tell_left_out(module.left_out, console)
     weights = {k.removeprefix("network."): v for k, v in weights_of(module).items()}
     return bundle.then("train", _event(settings, teacher), weights=weights)
@@ -157,13 +176,24 @@ def _settled(machines: Machines) -> Machines:
     return replace(machines, devices=here, n_nodes=nodes)
 
 
+def _tell_other_length(saved: dict[str, Any], module: DetectorModule, console: Console) -> None:
+    """A training may be made longer or shorter; its learning rate then follows another curve."""
+    before, now = saved[CIRCUMSTANCES]["--epochs"], module.settings.epochs
+    if before != now:
+        note(
+            console,
+            f"begun with --epochs {before}, now {now}: from here on the learning rate is that of "
+            f"{now} epochs",
+        )
+
+
 def _tell_left_out(left_out: dict[str, int], console: Console) -> None:
     """Which pictures could not be read, and that others took their place."""
     if left_out:
         warn(
             console,
-            f"{len(left_out)} pictures could not be read, {sum(left_out.values())} times in all; "
-            "the next ones took their place: " + "; ".join(sorted(left_out)[:5])
+            f"pictures that could not be read: {len(left_out)} ({sum(left_out.values())} times in "
+            "all); the next ones took their place: " + "; ".join(sorted(left_out)[:5])
             + ("..." if len(left_out) > 5 else ""),
         )  # fmt: skip
 
@@ -198,13 +228,6 @@ def _announce_travel(
         )
     if settings.sparsity >= UNDEFENDED:
         warn(console, f"with sparsity {UNDEFENDED} or more no gamma can be defended")
-
-
-def _keep_earlier_log(out: Path) -> None:
-    """Lightning starts metrics.csv anew; what an interrupted part logged keeps a number."""
-    earlier = out / "metrics.csv"
-    if earlier.is_file():
-        earlier.rename(out / f"metrics-{len(list(out.glob('metrics-*.csv'))):03d}.csv")
 
 
 def has_bf16() -> bool:

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from yolo_slim.cfg import BoxLoss, Cfg, HeadKeys, Yolo, head_keys
-from yolo_slim.errors import InputError
 from yolo_slim.nn.decode import decode_boxes, split_raw
 from yolo_slim.train.box_loss import WEIGHTS, box_loss, paired_iou
 from yolo_slim.train.processes import mean_over_processes
+from yolo_slim.train.ranges import require
 from yolo_slim.train.targets import HeadTargets, assign
 
 FOCAL_GAMMA = 2.0
@@ -49,15 +49,16 @@ class LossSettings:
     cells: Literal["own", "neighbours"] = "own"
 
     def __post_init__(self) -> None:
-        checks = {
-            "box-weight": self.box_weight is None or 0 <= self.box_weight < 1e6,
-            "label-smoothing": self.label_smoothing is None or 0 <= self.label_smoothing < 1,
-            "focal-gamma": self.focal_gamma is None or 0 <= self.focal_gamma <= 10,
-        }
-        for name, good in checks.items():
-            if not good:
-                value = getattr(self, name.replace("-", "_"))
-                raise InputError(f"--{name} {value} is out of range; see yolo-slim train --help")
+        smoothing, gamma, weight = self.label_smoothing, self.focal_gamma, self.box_weight
+        require(
+            {
+                "box-weight": (weight, weight is None or 0 <= weight < 1e6, "0 to below 1e6"),
+                "label-smoothing": (
+                    smoothing, smoothing is None or 0 <= smoothing < 1, "0 to below 1",
+                ),
+                "focal-gamma": (gamma, gamma is None or 0 <= gamma <= 10, "0 to 10"),
+            }
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

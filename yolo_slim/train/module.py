@@ -87,6 +87,12 @@ class DetectorModule(pl.LightningModule):
             "--batch-size": s.batch_size,
             "--accumulate": s.accumulate,
             "--seed": s.seed,
+            "--epochs": s.epochs,
+            "--weight-decay": s.weight_decay,
+            "--multi-scale": s.multi_scale,
+            "--distill": s.distill,
+            "loss": str(s.loss),
+            "classes": self.cfg.n_classes,
             "anchors": " ".join(f"{w:g},{h:g}" for w, h in anchors),
             "processes": n_processes(),
             **self.told,
@@ -156,7 +162,11 @@ class DetectorModule(pl.LightningModule):
         every = max(1, round(self.settings.epochs / max(1, self.settings.validations)))
         epoch = self.current_epoch + 1
         if self.score is not None and (self.settings.epochs - epoch) % every == 0:
-            numbers = self.score(self.network) if self.trainer.is_global_zero else {}
+            numbers = {}
+            if self.trainer.is_global_zero:
+                # In float32, as `evaluate` will: what is scored is what is kept.
+                with torch.autocast(self.device.type, enabled=False):
+                    numbers = self.score(self.network)
             numbers = self.trainer.strategy.broadcast(numbers)
             self.scored = epoch, numbers
             self.log_dict(numbers, batch_size=1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from yolo_slim.errors import InputError
 from yolo_slim.train.loss import LossSettings
+from yolo_slim.train.ranges import require
 
+OPTIMIZERS, SCHEDULES = ("adamw", "sgd"), ("cosine", "cfg")
 PRECISIONS = ("auto", "bf16", "float32", "float64")
 
 MAX_SEED = 2**32 - 1
@@ -32,9 +32,12 @@ class Machines:
     sync_batchnorm: bool = True
 
     def __post_init__(self) -> None:
-        checks = {"devices": 0 <= self.devices <= 1024, "num-nodes": 1 <= self.n_nodes <= 1024}
-        values = {"devices": self.devices, "num-nodes": self.n_nodes}
-        _require(checks, values)
+        require(
+            {
+                "devices": (self.devices, 0 <= self.devices <= 1024, "0 to 1024"),
+                "num-nodes": (self.n_nodes, 1 <= self.n_nodes <= 1024, "1 to 1024"),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -82,30 +85,29 @@ class TrainSettings:
     profile_steps: int = 0
 
     def __post_init__(self) -> None:
-        checks = {
-            "epochs": self.epochs >= 1,
-            "batch-size": self.batch_size >= 1,
-            "lr": 0 < self.lr < 10,
-            "weight-decay": 0 <= self.weight_decay < math.inf,
-            "momentum": 0 <= self.momentum < 1,
-            "optimizer": self.optimizer in ("adamw", "sgd"),
-            "schedule": self.schedule in ("cosine", "cfg"),
-            "warmup-epochs": 0 <= self.warmup_epochs < math.inf,
-            "distill": 0 <= self.distill < math.inf,
-            "multi-scale": 1 <= self.multi_scale <= 4,
-            "seed": 0 <= self.seed <= MAX_SEED,
-            "sparsity": 0 <= self.sparsity < 1000,
-            "accumulate": self.accumulate >= 1,
-            "ema-decay": 0 <= self.ema_decay < 1,
-            "precision": self.precision in PRECISIONS,
-            "workers": 0 <= self.workers <= 64,
-            "checkpoint-minutes": 0 < self.checkpoint_minutes < math.inf,
-            "profile-steps": self.profile_steps >= 0,
-        }
-        _require(checks, {name: getattr(self, name.replace("-", "_")) for name in checks})
-
-
-def _require(checks: Mapping[str, bool], values: Mapping[str, object]) -> None:
-    for name, good in checks.items():
-        if not good:
-            raise InputError(f"--{name} {values[name]} is out of range; see yolo-slim train --help")
+        require(
+            {
+                "epochs": (self.epochs, self.epochs >= 1, "1 or more"),
+                "batch-size": (self.batch_size, self.batch_size >= 1, "1 or more"),
+                "lr": (self.lr, 0 < self.lr < 10, "above 0 and below 10"),
+                "weight-decay": (self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
+                "momentum": (self.momentum, 0 <= self.momentum < 1, "0 to below 1"),
+                "optimizer": (self.optimizer, self.optimizer in OPTIMIZERS, ", ".join(OPTIMIZERS)),
+                "schedule": (self.schedule, self.schedule in SCHEDULES, " or ".join(SCHEDULES)),
+                "warmup-epochs": (
+                    self.warmup_epochs, 0 <= self.warmup_epochs < math.inf, "0 or more",
+                ),
+                "distill": (self.distill, 0 <= self.distill < math.inf, "0 or more"),
+                "multi-scale": (self.multi_scale, 1 <= self.multi_scale <= 4, "1 to 4"),
+                "seed": (self.seed, 0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
+                "sparsity": (self.sparsity, 0 <= self.sparsity < 1000, "0 to below 1000"),
+                "accumulate": (self.accumulate, self.accumulate >= 1, "1 or more"),
+                "ema-decay": (self.ema_decay, 0 <= self.ema_decay < 1, "0 to below 1"),
+                "precision": (self.precision, self.precision in PRECISIONS, ", ".join(PRECISIONS)),
+                "workers": (self.workers, 0 <= self.workers <= 64, "0 to 64"),
+                "checkpoint-minutes": (
+                    self.checkpoint_minutes, 0 < self.checkpoint_minutes < math.inf, "above 0",
+                ),
+                "profile-steps": (self.profile_steps, self.profile_steps >= 0, "0 or more"),
+            }
+        )  # fmt: skip

@@ -1,0 +1,24 @@
+"""A few letters that tell whether two runs had the same data, or the same teacher."""
+
+from __future__ import annotations
+
+import hashlib
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import render
+from yolo_slim.data.dataset import Dataset
+
+
+def fingerprint(thing: Dataset | Bundle) -> str:
+    """Of a data set its pictures' names, boxes and classes; of a model its cfg and numbers."""
+    digest = hashlib.sha256()
+    if isinstance(thing, Dataset):
+        digest.update("\n".join(thing.class_names).encode())
+        for sample in thing.samples:
+            digest.update(sample.path.name.encode())
+            digest.update(sample.boxes_xyxy.tobytes() + sample.class_ids.tobytes())
+        return f"{len(thing)} pictures {digest.hexdigest()[:8]}"
+    digest.update(render(thing.cfg).encode())
+    for _, tensor in sorted(thing.weights.items()):
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,40 @@
+"""metrics.csv over interruptions: one file, whatever happened on the way."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from yolo_slim.files import whole_file
+
+LOG = "metrics.csv"
+_PARTS = "metrics-*.csv"
+
+
+def keep_earlier_log(out: Path) -> None:
+    """Lightning starts the log anew; what an interrupted part logged keeps a number meanwhile."""
+    earlier = out / LOG
+    if earlier.is_file():
+        earlier.rename(out / f"metrics-{len(list(out.glob(_PARTS))):03d}.csv")
+
+
+def join_logs(out: Path) -> None:
+    """Puts the earlier parts in front of the log, once the training has ended."""
+    parts = sorted(out.glob(_PARTS))
+    if not parts:
+        return
+    rows = [row for path in (*parts, out / LOG) for row in _rows(path)]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with whole_file(out / LOG) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(columns), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    for part in parts:
+        part.unlink()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
