@@ -73,16 +73,28 @@ OBJECTNESS_IOU = BASE.but(yolo={"objectness_smooth": True})
 NEIGHBOURS = OBJECTNESS_IOU.but(
     yolo={"scale_x_y": 2.0}, loss={"cells": "neighbours"}, calm=8
 )  # fmt: skip
+BEST = NEIGHBOURS.but(settings={"lr": 0.004}, loss={"box_weight": 10})
 ARMS = {
     "base": BASE,
     "objectness tells IoU": OBJECTNESS_IOU,
     "and ignore_thresh 0.5": OBJECTNESS_IOU.but(yolo={"ignore_thresh": 0.5}),
     "and neighbours": NEIGHBOURS,
     "and 120 epochs": NEIGHBOURS.but(settings={"epochs": 120}, calm=16),
+    "and strong pictures, 110 epochs": NEIGHBOURS.but(
+        settings={"epochs": 110}, calm=12,
+        pictures={"mosaic_p": 1.0, "affine_p": 1.0, "scale": (0.6, 1.5), "colour_p": 1.0,
+                  "saturation": 90, "value": 60},
+    ),
     "and lr 0.002, box weight 7.5": NEIGHBOURS.but(
         settings={"lr": 0.002}, loss={"box_weight": 7.5}
     ),
-}
+    "and lr 0.002, box weight 10, no mosaic": NEIGHBOURS.but(
+        settings={"lr": 0.002}, loss={"box_weight": 10}, calm=0,
+        pictures={"mosaic_p": 0, "scale": (0.8, 1.25)},
+    ),
+    "and lr 0.004, box weight 10": BEST,
+    "the same, MobileNetV2": BEST.but(model="yolov3-lite-mobilenetv2"),
+}  # fmt: skip
 
 
 def cfg_of(arm: Arm, data: Any) -> Cfg:

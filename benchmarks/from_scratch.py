@@ -43,8 +43,9 @@ SIZE = 320
 ULTRALYTICS = "ultralytics==8.4.190"
 
 OURS = (
-    "--size 320 --anchors fit --iou-thresh 0.3 --batch-size 8 --objectness iou "
-    "--mosaic 0.3 --precision auto"
+    "--size 320 --anchors fit --iou-thresh 0.3 --batch-size 8 --lr 0.004 --objectness iou "
+    "--cells neighbours --box-weight 10 --mosaic 0.3 --affine 0.7 --zoom 1.4 --shift 0.1 "
+    "--colour 0.5"
 ).split()  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from yolo_slim.cli.options import (
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.cli.train_options import (
     Accumulate,
+    Affine,
     Anchors,
     BatchSize,
     BoxMeasure,
@@ -37,6 +38,7 @@ from yolo_slim.cli.train_options import (
     Cells,
     CheckpointMinutes,
     CloseMosaic,
+    Colour,
     Compiled,
     CopyPaste,
     Devices,
@@ -58,6 +60,7 @@ from yolo_slim.cli.train_options import (
     Resume,
     RunFolder,
     Schedule,
+    Shift,
     ShowBatch,
     SparsityStrength,
     Strategy,
@@ -65,6 +68,7 @@ from yolo_slim.cli.train_options import (
     Teacher,
     WeightDecay,
     Workers,
+    Zoom,
 )
 from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
@@ -114,6 +118,10 @@ def train(
     mixup: Mixup = None,
     copy_paste: CopyPaste = None,
     flip: Flip = None,
+    affine: Affine = None,
+    zoom: Zoom = None,
+    shift: Shift = None,
+    colour: Colour = None,
     close_mosaic: CloseMosaic = None,
     multi_scale: MultiScale = None,
     show_batch: ShowBatch = None,
@@ -166,6 +174,8 @@ def train(
     }  # fmt: skip
     pictures = {
         "mosaic_p": mosaic, "mixup_p": mixup, "copy_paste_p": copy_paste, "flip_p": flip,
+        "affine_p": affine, "scale": None if zoom is None else (1 / zoom, zoom), "shift": shift,
+        "colour_p": colour,
     }  # fmt: skip
     source = ModelSource(model, weights, names, size_px=size)
     # A resumed training goes on from its checkpoint: its own bundle may be named.

@@ -76,6 +76,33 @@ Flip = Annotated[
         rich_help_panel=PICTURES,
     ),
 ]
+Affine = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        rich_help_panel=PICTURES,
+        help="Probability of being zoomed and moved; default: 0.8",
+    ),
+]
+Zoom = Annotated[
+    float | None,
+    typer.Option(
+        min=1, max=4, rich_help_panel=PICTURES, help="Largest factor, in and out; default: 1.5"
+    ),
+]
+Shift = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=0.9, rich_help_panel=PICTURES, help="Largest share of a side; default: 0.15"
+    ),
+]
+Colour = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, rich_help_panel=PICTURES, help="Probability of other colours; default: 0.8"
+    ),
+]
 CloseMosaic = Annotated[
     int | None,
     typer.Option(
