@@ -128,3 +128,17 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
     assert recipe.model.cfg == tmp_path / "../nets/a.cfg"
     assert recipe.model.weights == tmp_path / "w/a.weights"
     assert recipe.data.description == tmp_path / "d.yaml"
+
+
+def test_a_step_says_its_loss(tmp_path):
+    path = tmp_path / "r.toml"
+    loss = 'box_weight = 10\nobjectness = "iou"\ncells = "neighbours"\nbox_loss = "giou"\n'
+    path.write_text(HEAD + "scale_x_y = 2\n" + TRAIN + loss)
+    recipe = read_recipe(path)
+    assert recipe.model.scale_x_y == 2
+    found = recipe.step[0].settings(0, 0).loss
+    assert (found.box, found.box_weight, found.objectness) == ("giou", 10, "iou")
+    assert found.cells == "neighbours"
+    path.write_text(HEAD.replace('zoo = "yolov3-nano"', 'bundle = "b"\nscale_x_y = 2') + TRAIN)
+    with pytest.raises(RecipeError, match="scale_x_y is for a zoo name"):
+        read_recipe(path)

@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import render, totals, with_anchors, with_iou_thresh
+from yolo_slim.cfg import render, totals, with_anchors, with_iou_thresh, with_scale_x_y
+from yolo_slim.console import warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
@@ -152,6 +153,8 @@ class _Runner:
         cfg = bundle.cfg
         if spec.iou_thresh is not None:
             cfg = with_iou_thresh(cfg, spec.iou_thresh)
+        if spec.scale_x_y is not None:
+            cfg = with_scale_x_y(cfg, spec.scale_x_y)
         if spec.anchors == "fit":
             anchors_wh = fitted_anchors(cfg, self.train_data, self.recipe.seed)
             cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in anchors_wh])
@@ -295,7 +298,9 @@ class _Runner:
                 seed=self.recipe.seed,
             )
             with self._progress("reading images") as advance:
-                self._training_set.warm(advance)
+                faults = self._training_set.warm(advance)
+            if faults:
+                warn(self.console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}")
         return train(
             bundle,
             self._training_set,

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import RecipeError
+from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import MAX_SEED, TrainSettings
 
 START = "model"
@@ -27,6 +29,7 @@ class ModelSpec(_Strict):
 
     anchors: 'fit' finds them in the training boxes, 'keep' leaves those of the cfg.
     iou_thresh: anchors that overlap an object's shape by more look for it too.
+    scale_x_y: how far boxes reach over the border of their cell; for a zoo name alone.
     """
 
     zoo: str | None = None
@@ -36,6 +39,7 @@ class ModelSpec(_Strict):
     size: Annotated[int, Field(ge=32, le=8192)] | None = None
     anchors: Literal["fit", "keep"] = "keep"
     iou_thresh: Annotated[float, Field(gt=0, le=1)] | None = None
+    scale_x_y: Annotated[float, Field(ge=1, le=4)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
@@ -43,6 +47,8 @@ class ModelSpec(_Strict):
             raise ValueError("name exactly one of zoo, cfg, bundle")
         if self.weights is not None and self.cfg is None:
             raise ValueError("weights belong to a cfg: name it with cfg = ...")
+        if self.scale_x_y is not None and self.zoo is None:
+            raise ValueError("scale_x_y is for a zoo name: a trained network has its own")
         return self
 
 
@@ -117,10 +123,19 @@ class TrainStep(_Step):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     precision: Literal["auto", "bf16", "float32"] = "auto"
     validations: Annotated[int, Field(ge=0)] = 3
+    box_loss: BoxLoss | None = None
+    box_weight: Annotated[float, Field(ge=0, lt=1e6)] | None = None
+    objectness: Literal["one", "iou"] | None = None
+    cells: Literal["own", "neighbours"] = "own"
 
     def settings(self, seed: int, workers: int) -> TrainSettings:
-        chosen = self.model_dump(exclude={"verb", "name", "teacher"})
-        return TrainSettings(seed=seed, workers=workers, **chosen)
+        of_loss = {"box_loss", "box_weight", "objectness", "cells"}
+        chosen = self.model_dump(exclude={"verb", "name", "teacher"} | of_loss)
+        loss = LossSettings(
+            box=self.box_loss, box_weight=self.box_weight, objectness=self.objectness,
+            cells=self.cells,
+        )  # fmt: skip
+        return TrainSettings(seed=seed, workers=workers, loss=loss, **chosen)
 
 
 class PruneStep(_Step):
