@@ -162,3 +162,22 @@ def test_too_little_travel_is_told_with_advice_that_can_be_followed(n_steps, str
     if stronger_helps:
         assert float(told.split("or sparsity ")[1]) == pytest.approx(0.1 / travel, rel=0.1)
         assert float(told.split("or sparsity ")[1]) < 1
+
+
+def test_at_the_end_of_an_epoch_one_state_is_kept(random_bundle, tmp_path, monkeypatch):
+    """A run that had been resumed within the epoch could not go on from the one before it."""
+    from yolo_slim.train.checkpoint import KeepState
+
+    bundle = random_bundle(build("yolov3-nano", 2, 32), dtype=torch.float32)
+    kept, keep = [], KeepState._keep
+
+    def counted(self, trainer):
+        kept.append((trainer.global_step, trainer.fit_loop.epoch_progress.current.processed))
+        keep(self, trainer)
+
+    monkeypatch.setattr(KeepState, "_keep", counted)
+    settings = TrainSettings(
+        epochs=2, batch_size=2, precision="float32", checkpoint_minutes=1e-9
+    )  # two steps an epoch
+    train(bundle, Squares(), collate, settings, tmp_path / "run")
+    assert kept == [(1, 0), (2, 1), (3, 1), (4, 2)]

@@ -52,10 +52,15 @@ class KeepState(Checkpoint):
         self._kept_step = -1
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        # Between two optimizer steps there are gradients, which no checkpoint holds.
+        # Between two optimizer steps there are gradients, which no checkpoint holds. After the last
+        # batch the epoch is about to end: that state is kept, and Lightning could not go on from
+        # this one where it had been resumed within the epoch.
+        n_done = trainer.fit_loop.epoch_loop.batch_idx + 1
+        within = n_done < trainer.num_training_batches
         stepped = (
-            trainer.global_step != self._kept_step
-            and (trainer.fit_loop.epoch_loop.batch_idx + 1) % trainer.accumulate_grad_batches == 0
+            within
+            and n_done % trainer.accumulate_grad_batches == 0
+            and trainer.global_step != self._kept_step
         )
         late = trainer.strategy.broadcast(time.monotonic() - self._kept_at >= self.seconds)
         if stepped and late:
