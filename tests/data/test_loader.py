@@ -78,6 +78,8 @@ def test_a_box_beyond_the_picture_is_cut_at_its_border_not_at_the_letterbox(pain
     np.testing.assert_allclose(training[0][1][0, 1:], [0, 8, 96, 88], atol=1e-4)
 
 
+# A machine of one core is warned of two workers; what they read is the same there too.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 def test_items_do_not_depend_on_the_number_of_workers_or_on_the_cache(painted):
     options = Augmentation(mosaic_p=0.5)
     warm = TrainingSet(painted, INPUT_HW, augmentation=options)
