@@ -83,7 +83,7 @@ ARMS = {
     "and strong pictures, 110 epochs": NEIGHBOURS.but(
         settings={"epochs": 110}, calm=12,
         pictures={"mosaic_p": 1.0, "affine_p": 1.0, "scale": (0.6, 1.5), "colour_p": 1.0,
-                  "saturation": 90, "value": 60},
+                  "saturation": 1.8, "exposure": 1.8},
     ),
     "and lr 0.002, box weight 7.5": NEIGHBOURS.but(
         settings={"lr": 0.002}, loss={"box_weight": 7.5}

@@ -43,7 +43,7 @@ def test_a_silent_cfg_leaves_the_defaults():
 def test_pictures_are_changed_as_the_cfg_says_unless_an_option_says_otherwise():
     cfg = cfg_saying(DARKNET)
     said = augmentation_of(cfg, {})
-    assert (said.hue, said.saturation, said.value) == (18, 64, 64)
+    assert (said.hue, said.saturation, said.exposure) == (0.1, 1.5, 1.5)
     assert (said.mosaic_p, said.flip_p) == (0.5, 0.0)
     assert augmentation_of(cfg, {"mosaic_p": 0.0, "flip_p": 0.4}).flip_p == 0.4
 

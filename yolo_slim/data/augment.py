@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass, replace
 
+import albumentations as A
 import numpy as np
 
+from yolo_slim.data.colour import ColourTwist
 from yolo_slim.geometry import BORDER_GREY, clip, visible
-
-# Read by Albumentations when it is imported: no look at the network for a newer version.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
-import albumentations as A
 
 MIN_VISIBLE_SHARE = 0.3
 """A box of which less than this is left inside the picture is no target any more."""
@@ -36,7 +32,8 @@ class Augmentation:
     copy_paste_p: objects of another picture are pasted in.
     flip_p: mirrored left to right. Set 0 where left and right matter: digits, letters, signs.
     affine_p: scaled by `scale`, moved by up to `shift` of width and height, grey where nothing is.
-    colour_p: hue, saturation and brightness moved by up to `hue`, `saturation`, `value` (of 255).
+    colour_p: hue turned by up to `hue` of the colour circle, saturation and exposure times a factor
+        between 1 / f and f, as Darknet's [net] has them; see `ColourTwist`.
     """
 
     mosaic_p: float = 0.5
@@ -47,9 +44,9 @@ class Augmentation:
     scale: tuple[float, float] = (0.6, 1.5)
     shift: float = 0.15
     colour_p: float = 0.8
-    hue: int = 8
-    saturation: int = 60
-    value: int = 50
+    hue: float = 0.05
+    saturation: float = 1.5
+    exposure: float = 1.5
 
     @classmethod
     def none(cls) -> Augmentation:
@@ -77,12 +74,7 @@ def build_augmentation(options: Augmentation | None = None, seed: int = 0) -> St
             fill=BORDER_GREY,
             p=options.affine_p,
         ),
-        A.HueSaturationValue(
-            hue_shift_limit=options.hue,
-            sat_shift_limit=options.saturation,
-            val_shift_limit=options.value,
-            p=options.colour_p,
-        ),
+        ColourTwist(options.hue, options.saturation, options.exposure, p=options.colour_p),
     )
     reseed(steps, seed)
     return steps

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from yolo_slim.data.augment import Augmentation
+from yolo_slim.data.colour import random_colour_matrix
 from yolo_slim.data.image import read_image
 from yolo_slim.data.pictures import PICTURE_SUFFIXES
 from yolo_slim.data.readable import first_readable
@@ -112,8 +113,9 @@ class LabelledSet(torch.utils.data.Dataset["LabelledItem | DataError"]):
         if rng.random() < options.flip_p:
             image = image[:, ::-1]
         if rng.random() < options.colour_p:
-            contrast, shift = rng.uniform(0.7, 1.3), rng.uniform(-options.value, options.value)
-            image = np.clip(image * contrast + shift, 0, 255).astype(np.uint8)
+            extent = options.hue, options.saturation, options.exposure
+            for_bgr = random_colour_matrix(rng, *extent)[::-1, ::-1]
+            image = cv2.transform(image, for_bgr)
         return np.ascontiguousarray(image)
 
 

@@ -39,9 +39,8 @@ def mosaic(samples: Sequence[Boxed], input_hw: tuple[int, int], rng: np.random.G
     for (image, _, _), (left, top, right, bottom) in zip(samples, cells, strict=True):
         cell_wh = (right - left, bottom - top)
         x, y, w, h = _window(image.shape[1::-1], cell_wh, rng)
-        canvas[top:bottom, left:right] = cv2.resize(
-            image[y : y + h, x : x + w], cell_wh, interpolation=cv2.INTER_LINEAR
-        )
+        shown = image[y : y + h, x : x + w]
+        cv2.resize(shown, cell_wh, canvas[top:bottom, left:right], interpolation=cv2.INTER_LINEAR)
         ratio_x, ratio_y = cell_wh[0] / w, cell_wh[1] / h
         ratios.append((ratio_x, ratio_y) * 2)
         offsets.append((left - x * ratio_x, top - y * ratio_y) * 2)

@@ -21,19 +21,17 @@ DARKNET_LR = 0.001
 def augmentation_of(cfg: Cfg, typed: dict[str, Any]) -> Augmentation:
     """typed: fields of Augmentation; None asks the cfg.
 
-    [net]'s hue is a share of the colour circle, of which OpenCV has 180 parts. Its saturation and
-    exposure are factors between 1 / f and f; here a picture's saturation and value are moved, by
-    what the factor does to a middling pixel. mosaic=1 and mixup=1 are the probability 0.5, as in
-    Darknet; flip=0 turns mirroring off.
+    [net]'s hue, saturation and exposure mean the same here. mosaic=1 and mixup=1 are the
+    probability 0.5, as in Darknet; flip=0 turns mirroring off.
     """
     keys = net_keys(cfg)
     said: dict[str, Any] = {}
     if keys.hue is not None:
-        said["hue"] = round(180 * min(max(keys.hue, 0.0), 1.0))
-    if keys.saturation is not None:
-        said["saturation"] = _movement(keys.saturation)
-    if keys.exposure is not None:
-        said["value"] = _movement(keys.exposure)
+        said["hue"] = min(max(keys.hue, 0.0), 1.0)
+    for name in ("saturation", "exposure"):
+        factor = getattr(keys, name)
+        if factor is not None:
+            said[name] = max(factor, 1 / factor) if factor > 0 else 1.0
     for key, name in (("mosaic", "mosaic_p"), ("mixup", "mixup_p"), ("flip", "flip_p")):
         value = getattr(keys, key)
         if value is not None:
@@ -79,11 +77,6 @@ def _darknet(keys: NetKeys) -> dict[str, Any]:
         said["batch_size"] = max(1, keys.batch // keys.subdivisions)
         said["accumulate"] = min(keys.subdivisions, keys.batch)
     return said
-
-
-def _movement(factor: float) -> int:
-    """How far a factor between 1 / f and f moves a value of 128 upwards, at most 255."""
-    return min(255, round(128 * (max(factor, 1.0) - 1)))
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
