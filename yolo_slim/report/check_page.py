@@ -11,7 +11,7 @@ import numpy as np
 
 from yolo_slim.files import whole_file
 from yolo_slim.report.plots import Figure
-from yolo_slim.report.shell import facts, figure, html_page, plot_places
+from yolo_slim.report.shell import facts, figure, headline, html_page, plot_places, table
 
 _THUMBNAIL_PX = 480
 _QUALITY = 80
@@ -55,7 +55,7 @@ def write_check_page(path: Path, page: CheckPage) -> None:
 def render_check_page(page: CheckPage) -> str:
     """The page as HTML; it asks nothing of any network."""
     parts = [
-        _headline(page),
+        headline(page.title, page.summary, page.cards),
         _kinds(page.kinds),
         _splits(page.splits),
         _plots(page.plots),
@@ -63,16 +63,6 @@ def render_check_page(page: CheckPage) -> str:
         facts("Circumstances", page.circumstances),
     ]
     return html_page(page.title, parts, page.plots)
-
-
-def _headline(page: CheckPage) -> str:
-    summary = f'<p class="summary">{escape(page.summary)}</p>' if page.summary else ""
-    cards = "".join(
-        f'<div class="card"><dt>{escape(name)}</dt><dd class="change">{escape(number)}</dd></div>'
-        for name, number in page.cards.items()
-    )
-    cards = f'<dl class="cards">{cards}</dl>' if cards else ""
-    return f"<header><h1>{escape(page.title)}</h1>{summary}{cards}</header>"
 
 
 def _kinds(kinds: Sequence[KindRow]) -> str:
@@ -110,19 +100,8 @@ def _list(row: KindRow) -> str:
 def _splits(splits: Sequence[Sequence[str]]) -> str:
     if not splits:
         return ""
-    head, *rows = splits
-    cells = "".join(
-        f'<th class="{"text" if k == 0 else ""}">{escape(text)}</th>' for k, text in enumerate(head)
-    )
-    body = "".join(
-        f'<tr><th class="text" scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in row[1:])
-        + "</tr>"
-        for row in rows
-    )
     return (
-        '<section><h2>Splits</h2><div class="wide"><table><thead><tr>'
-        f"{cells}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<section><h2>Splits</h2>{table(splits)}"
         '<p class="quiet">Small, medium and large are COCO\'s: areas up to 32², up to 96² and '
         "above, in pixels of the picture. Size is the square root of the share of the picture that "
         "a box covers; aspect is width over height; 5 %, 50 % and 95 % quantiles.</p></section>"

@@ -44,7 +44,9 @@ def gamma_histogram(gammas: Mapping[str, np.ndarray]) -> Figure:
         }
         for k, (label, values) in enumerate(sizes.items())
     ]
-    layout = _layout("|γ| of the batch normalizations", "channels (log scale)", barmode="overlay")
+    layout = figure_layout(
+        "|γ| of the batch normalizations", "channels (log scale)", barmode="overlay"
+    )
     # With dtick 1 a tick stands at each power of ten, and at nothing between.
     layout["yaxis"] |= {"type": "log", "dtick": 1}
     return {"data": data, "layout": layout}
@@ -71,7 +73,7 @@ def channel_bars(channels: Sequence[tuple[str, int, int]]) -> Figure:
             ("after", after, 0.55, _COLOURS[1], 1),
         )
     ]
-    layout = _layout("section", "channels", barmode="overlay")
+    layout = figure_layout("section", "channels", barmode="overlay")
     step = -(-len(names) // 24)  # more names cannot be read side by side
     layout["xaxis"] |= {
         "tickvals": list(range(0, len(names), step)),
@@ -100,7 +102,7 @@ def curve_plots(
                 for k, (label, run) in enumerate(curves.items())
                 if name in run
             ],
-            "layout": _layout("epoch", html.escape(name, quote=False)),
+            "layout": figure_layout("epoch", html.escape(name, quote=False)),
         }
         for name in names
     }
@@ -125,7 +127,7 @@ def tradeoff(steps: Sequence[StepRow]) -> Figure | None:
             "hovertemplate": "%{text}: %{x:.3g} MB, AP %{y:.2f} %<extra></extra>",
         }
     ]
-    layout = _layout("file size, MB (log scale)", "AP, %", showlegend=False)
+    layout = figure_layout("file size, MB (log scale)", "AP, %", showlegend=False)
     ticks = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
     layout["xaxis"] |= {
         "type": "log",
@@ -159,7 +161,7 @@ def count_bars(counts: Mapping[str, Mapping[str, int]], unit: str) -> Figure:
         }
         for k, (label, named) in enumerate(counts.items())
     ]
-    layout = _layout("", unit, barmode="group")
+    layout = figure_layout("", unit, barmode="group")
     step = -(-len(names) // 40)  # more names cannot be read side by side
     layout["xaxis"] |= {
         "tickvals": list(range(0, len(names), step or 1)),
@@ -198,7 +200,7 @@ def share_histogram(values: Mapping[str, np.ndarray], x_title: str, *, log: bool
         for k, (label, found) in enumerate(sizes.items())
         if found.size
     ]
-    layout = _layout(x_title, "boxes, %")
+    layout = figure_layout(x_title, "boxes, %")
     if log:
         ticks = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]
         layout["xaxis"] |= {
@@ -224,7 +226,8 @@ def figures(report: Report) -> dict[str, Figure]:
     return found
 
 
-def _layout(x_title: str, y_title: str, **more: Any) -> Figure:
+def figure_layout(x_title: str, y_title: str, **more: Any) -> Figure:
+    """Axes, legend and margins that every plot shares, and `more`."""
     return {
         "xaxis": {"title": {"text": x_title}, "automargin": True},
         "yaxis": {"title": {"text": y_title}, "automargin": True},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 
@@ -60,6 +60,35 @@ def facts(heading: str, named: Mapping[str, str]) -> str:
     )
     return f'<section><h2>{escape(heading)}</h2><dl class="facts">{rows}</dl></section>' * bool(
         rows
+    )
+
+
+def headline(title: str, summary: str, cards: Mapping[str, str]) -> str:
+    """The top of a page. cards: name -> number, large."""
+    told = f'<p class="summary">{escape(summary)}</p>' if summary else ""
+    shown = "".join(
+        f'<div class="card"><dt>{escape(name)}</dt><dd class="change">{escape(number)}</dd></div>'
+        for name, number in cards.items()
+    )
+    shown = f'<dl class="cards">{shown}</dl>' if shown else ""
+    return f"<header><h1>{escape(title)}</h1>{told}{shown}</header>"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A table: the first row is its head, the first cell of each other row names it."""
+    head, *others = rows
+    cells = "".join(
+        f'<th class="{"text" if k == 0 else ""}">{escape(text)}</th>' for k, text in enumerate(head)
+    )
+    body = "".join(
+        f'<tr><th class="text" scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(text)}</td>" for text in row[1:])
+        + "</tr>"
+        for row in others
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>"
     )
 
 

@@ -1,0 +1,108 @@
+"""The sweep spends its measurements at the cliff; sensitivity cuts one group alone."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from yolo_slim.cfg import Conv, couple, parse
+from yolo_slim.prune.cut import take
+from yolo_slim.prune.plan import plan_ratio, score_classes
+from yolo_slim.prune.sensitivity import SHARES, groups, sensitivity
+from yolo_slim.prune.sweep import FINEST, sweep
+from yolo_slim.zoo import build
+
+BN = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=1\nactivation=leaky\n"
+LINEAR = "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
+
+
+class Cliff:
+    """A detector whose AP is 0.6 up to a ratio, and falls to `after` there."""
+
+    def __init__(self, bundle, at, after=0.0):
+        self.bundle, self.at, self.after = bundle, at, after
+        self.asked = []
+
+    def cut(self, ratio):
+        self.asked.append(ratio)
+        return take(self.bundle, plan_ratio(self.bundle, ratio))
+
+    def score(self, bundle):
+        ap = 0.6 if not self.asked or self.asked[-1] <= self.at else self.after
+        return {"AP": ap, "AP50": ap}
+
+
+@pytest.fixture
+def bundle(random_bundle):
+    return random_bundle(build("yolov3-nano", 2, 64))
+
+
+@pytest.mark.parametrize("at", [0.137, 0.55, 0.893])
+def test_the_edge_of_the_cliff_is_found_to_a_hundredth(bundle, at):
+    cliff = Cliff(bundle, at)
+    points = sweep(bundle, cliff.cut, cliff.score)
+    ratios = [point.ratio for point in points]
+    assert ratios == sorted(set(ratios)) and ratios[0] == 0
+    last_good = max(point.ratio for point in points if point.AP == 0.6)
+    first_bad = min(point.ratio for point in points if point.AP == 0)
+    assert last_good <= at < first_bad and first_bad - last_good < 2 * FINEST
+
+
+def test_it_stops_once_all_is_lost_and_measures_what_was_cut(bundle):
+    cliff = Cliff(bundle, 0.25)
+    seen = []
+    points = sweep(bundle, cliff.cut, cliff.score, lambda b: 7.0, n_closer=0,
+                   progress=lambda done, of: seen.append((done, of)))  # fmt: skip
+    assert cliff.asked == [0.1, 0.2, 0.3]
+    assert seen[0] == (1, 11) and seen[-1] == (11, 11) and seen == sorted(seen)
+    assert all(a.parameters > b.parameters for a, b in pairwise(points))
+    assert {point.latency_ms for point in points} == {7.0}
+
+
+def test_a_fall_that_leaves_something_is_followed_to_the_end_of_the_grid(bundle):
+    cliff = Cliff(bundle, 0.25, after=0.3)
+    sweep(bundle, cliff.cut, cliff.score, n_closer=0)
+    assert cliff.asked[-1] == 0.95
+
+
+def test_level_quality_needs_no_closer_look(bundle):
+    cliff = Cliff(bundle, 2)
+    assert len(sweep(bundle, cliff.cut, cliff.score)) == 11
+
+
+def test_a_residual_stage_is_one_group_and_a_depthwise_layer_belongs_to_its_source():
+    cfg = parse(
+        "[net]\nwidth=8\nheight=8\n" + BN.format(6) + BN.format(3) + BN.format(6)
+        + "[shortcut]\nfrom=-3\nactivation=linear\n" + BN.format(4) + BN.format(4) + "groups=4\n"
+        + LINEAR
+    )  # fmt: skip
+    found = groups(cfg, couple(cfg))
+    assert [group.sections for group in found] == [(0, 2), (1,), (4, 5)]
+    assert [group.label for group in found] == ["0 +1", "1", "4 +1"]
+
+
+def test_each_group_is_cut_alone_and_never_whole(bundle):
+    coupling = couple(bundle.cfg)
+    scores = score_classes(bundle, coupling)
+    plans = []
+
+    def score(plan):
+        plans.append(plan)
+        return float(plan.keep.mean())
+
+    found = sensitivity(bundle.cfg, coupling, scores, score, (0.5, 1.0))
+    assert len(plans) == 2 * len(found) > 10
+    covered = set()
+    for group, half, all_but_one in zip(found, plans[::2], plans[1::2], strict=True):
+        gone, more = (set(np.flatnonzero(~plan.keep)) for plan in (half, all_but_one))
+        assert gone < more < set(group.classes)
+        assert len(more) == len(group.classes) - 1
+        left = [scores[cls] for cls in group.classes if cls not in gone]
+        assert max(scores[list(gone)]) <= min(left)
+        covered |= set(group.classes)
+    assert covered == set(np.flatnonzero(coupling.free))
+    assert {s for group in found for s in group.sections} == {
+        i for i, s in enumerate(bundle.cfg)
+        if isinstance(s, Conv) and coupling.free[coupling.classes(i)].any()
+    }  # fmt: skip
+    assert len(SHARES) == 3
