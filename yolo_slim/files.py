@@ -83,6 +83,21 @@ def require_writable(path: Path) -> None:
         raise OSError(fault, os.strerror(fault), str(path))
 
 
+def room(folder: Path) -> int:
+    """Bytes that are free where `folder` is, or would be made."""
+    nearest = next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
+    return shutil.disk_usage(nearest).free
+
+
+def told_bytes(n_bytes: int) -> str:
+    """
+    >>> told_bytes(45_300_000), told_bytes(-1), told_bytes(12_345_000_000)
+    ('45.3 MB', '0.0 MB', '12.3 GB')
+    """
+    n_bytes = max(n_bytes, 0)
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
 def _make_readable(path: Path) -> None:
     """The mode that the umask gives, whatever the writer has chosen: some make files private."""
     path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())

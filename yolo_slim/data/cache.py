@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from yolo_slim.errors import InputError
+from yolo_slim.files import room, told_bytes
 
 CacheMode = Literal["auto", "ram", "disk", "off"]
 
@@ -72,11 +72,10 @@ class PictureCache:
 
 def _on_disk(shape: tuple[int, ...], n_bytes: int, folder: Path) -> np.ndarray:
     folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free - DISK_RESERVE_BYTES
-    if n_bytes > free:
+    if n_bytes > (free := room(folder) - DISK_RESERVE_BYTES):
         raise InputError(
-            f"--cache disk needs {n_bytes / 1e9:.1f} GB in {folder}, and {max(free, 0) / 1e9:.1f} "
-            "GB are free: leave it out, or take a smaller --size"
+            f"--cache disk needs {told_bytes(n_bytes)} in {folder}, and {told_bytes(free)} are "
+            "free: leave it out, or take a smaller --size"
         )
     with tempfile.TemporaryFile(dir=folder) as file:
         return np.memmap(file, np.uint8, "w+", shape=shape)

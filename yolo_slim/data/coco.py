@@ -18,6 +18,7 @@ from yolo_slim.data.dataset import (
     sample_of,
 )
 from yolo_slim.data.image import read_size
+from yolo_slim.data.json_file import read_json
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_file
 
@@ -99,12 +100,7 @@ def write_coco(dataset: Dataset, annotations_path: Path, images: Path | None = N
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Expected COCO JSON.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}). Expected COCO annotations.") from error
+    document = read_json(path, "COCO annotations")
     if not isinstance(document, dict):
         raise DataError(f"{path} holds {_kind(document)}, expected an object. Is it a result file?")
     for key in ("images", "annotations", "categories"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from yolo_slim.data.json_file import read_json
 from yolo_slim.data.named import NamedBox, NamedPicture, NamedSet, tidy
 from yolo_slim.data.pictures import Progress, find_files, stem_below, tracked
 from yolo_slim.errors import DataError
@@ -107,12 +107,7 @@ class _Reading:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_bytes())
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not JSON ({error}). Expected a labelme file.") from error
+    document = read_json(file, "a labelme file")
     if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
         hint = (
             "It is COCO: name the file itself as annotations"

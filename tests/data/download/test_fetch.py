@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from yolo_slim.data.download import fetch as module
 from yolo_slim.data.download.catalogue import Digest
 from yolo_slim.data.download.fetch import fetch, file_digest
 from yolo_slim.errors import DataError, RunError
@@ -220,8 +219,8 @@ def test_no_address(url, server, now, tmp_path):
 
 def test_a_full_disk_is_told_before(server, now, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(RunError, match=r"has room for 0\.0 GB"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(RunError, match=r"has room for 1\.0 MB, "):
         fetch(server.archive("a.zip", CONTENT), tmp_path / "a.zip", patience=now)
 
 

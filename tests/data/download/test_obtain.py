@@ -173,7 +173,7 @@ def test_what_is_not_ours_is_never_replaced(source, fetch_all, tmp_path):
 
 def test_room_is_looked_for_before(source, fetch_all, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(RunError, match="make room"):
         fetch_all(source)
     assert not (tmp_path / "set").exists()

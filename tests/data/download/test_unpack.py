@@ -197,7 +197,7 @@ def test_what_is_no_archive(tmp_path):
 def test_a_full_disk_is_told_before(tmp_path, monkeypatch):
     archive = _tar(tmp_path / "a.tar")
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(RunError, match="there is room for"):
         unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import shutil
 import ssl
 import time
 import urllib.error
@@ -20,6 +19,7 @@ from yolo_slim.data.download.answer import Whole, opener, total_of, validator_of
 from yolo_slim.data.download.catalogue import Archive, Digest
 from yolo_slim.data.download.part import Part
 from yolo_slim.errors import DataError, RunError, YoloSlimError
+from yolo_slim.files import room, told_bytes
 
 Advance = Callable[[int, int], None]
 
@@ -224,10 +224,9 @@ def _check_size(url: str, expected: int | None, found: int | None) -> None:
 
 
 def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    if needed > (free := room(folder)):
         raise RunError(
-            f"{folder} has room for {free / 1e9:.1f} GB, {needed / 1e9:.1f} GB are to come: make "
+            f"{folder} has room for {told_bytes(free)}, {told_bytes(needed)} are to come: make "
             "room, or name another folder."
         )
 

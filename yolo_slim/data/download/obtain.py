@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from yolo_slim.data.download.fetch import Advance, Patience, fetch, file_digest
 from yolo_slim.data.download.stamps import DOWNLOADS, check_free, read_stamps, write_stamps
 from yolo_slim.data.download.unpack import unpack
 from yolo_slim.errors import RunError
-from yolo_slim.files import whole_file
+from yolo_slim.files import room, told_bytes, whole_file
 
 Progress = Callable[[str], AbstractContextManager[Advance]]
 
@@ -81,11 +80,10 @@ def is_whole(path: Path, archive: Archive) -> bool:
 
 def _check_room(out: Path, sizes: list[int]) -> None:
     """Pictures are as large unpacked as packed; one archive lies beside what came of it."""
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    needed, free = sum(sizes) + max(sizes, default=0), shutil.disk_usage(place).free
-    if needed > free:
+    needed = sum(sizes) + max(sizes, default=0)
+    if needed > (free := room(out)):
         raise RunError(
-            f"{out} has room for {free / 1e9:.1f} GB, {needed / 1e9:.1f} GB are needed: make room, "
+            f"{out} has room for {told_bytes(free)}, {told_bytes(needed)} are needed: make room, "
             "name another --out, or fewer --parts."
         )
 

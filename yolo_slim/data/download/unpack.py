@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import struct
 import tarfile
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from yolo_slim.errors import DataError, RunError
-from yolo_slim.files import whole_folder
+from yolo_slim.files import room, told_bytes, whole_folder
 
 MAX_MEMBERS = 2_000_000
 MAX_BYTES = 200_000_000_000
@@ -188,11 +187,9 @@ def _check_limits(members: list[_Member], archive: Path, folder: Path) -> None:
     n_bytes = sum(member.size for member in members)
     if len(members) > MAX_MEMBERS or n_bytes > _most_bytes(archive):
         raise DataError(_too_much(archive))
-    place = next(parent for parent in folder.absolute().parents if parent.exists())
-    free = shutil.disk_usage(place).free
-    if n_bytes > free:
+    if n_bytes > (free := room(folder.parent)):
         raise RunError(
-            f"{folder} needs {n_bytes / 1e9:.1f} GB, there is room for {free / 1e9:.1f} GB: make "
+            f"{folder} needs {told_bytes(n_bytes)}, there is room for {told_bytes(free)}: make "
             "room; the archive stays."
         )
 
