@@ -14,10 +14,11 @@ from random import Random
 
 import pytest
 import torch
-import torch_pruning as tp
 
 from yolo_slim.cfg import Cfg, Conv, Route, couple, parse
 from yolo_slim.nn.network import Network
+
+tp = pytest.importorskip("torch_pruning")
 
 Channel = tuple[int, int]
 Partition = set[frozenset[Channel]]

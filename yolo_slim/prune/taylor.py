@@ -45,7 +45,7 @@ def taylor_evidence(
             n_batches += 1
             told = loss(network, batch)
             if not torch.isfinite(told).all():
-                raise RunError(f"taylor: the loss of batch {n_batches} is {float(told)}")
+                raise RunError(f"taylor: the loss of batch {n_batches} is {float(told.detach())}")
             slopes = torch.autograd.grad(told, affine, allow_unused=True)
             # None where nothing of a parameter reaches the loss.
             changes = [
