@@ -12,7 +12,7 @@ from yolo_slim.cfg import Connected, Conv, Local, read_cfg, resize
 from yolo_slim.darknet_weights import read_darknet_weights
 from yolo_slim.pipeline.darknet_pair import write_darknet_pair
 from yolo_slim.prune.cut import take
-from yolo_slim.prune.plan import plan_ratio
+from yolo_slim.prune.place import plan_ratio
 from yolo_slim.weights import network_of
 
 REAL = [

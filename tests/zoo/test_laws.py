@@ -16,7 +16,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.pipeline.darknet_pair import write_darknet_pair
 from yolo_slim.prune.cut import mask, take
-from yolo_slim.prune.plan import plan_ratio
+from yolo_slim.prune.place import plan_ratio
 from yolo_slim.runtime.session import OnnxSession
 from yolo_slim.weights import network_of
 from yolo_slim.zoo import build, classifier, classifiers

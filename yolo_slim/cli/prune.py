@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from yolo_slim.cfg import Conv, totals
+from yolo_slim.cfg import totals
 from yolo_slim.cli.options import (
     JsonFile,
     Model,
     OutFolder,
+    Seed,
     WeightsFile,
     console,
     tell_notes,
     write_json,
 )
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
+from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.pruning import make_plan, prune_bundle
-from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.recipe import Importance, PruneStep, Reduce
 from yolo_slim.prune.plan import Plan
 from yolo_slim.report.table import human
 
@@ -31,35 +34,62 @@ def prune(
     model: Model,
     out: OutFolder,
     weights: WeightsFile = None,
-    ratio: Annotated[float | None, typer.Option(help="Share of the channels that go.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Share of the channels that go; without a target, 0.5.")
+    ] = None,
+    energy: Annotated[
+        float | None,
+        typer.Option(help="Share of each layer's sum of squared importances that may go."),
+    ] = None,
     target_macs: Annotated[float | None, typer.Option(help="Share of the MACs to reach.")] = None,
     target_params: Annotated[
         float | None, typer.Option(help="Share of the parameters to reach.")
     ] = None,
     layer_keep: Annotated[float, typer.Option(help="Least share a convolution keeps.")] = 0.05,
-    multiple: Annotated[int, typer.Option(help="Round kept channels up to a multiple.")] = 1,
-    score: Annotated[
-        Literal["max", "mean", "sum"], typer.Option(help="|gamma| of coupled channels, joined by.")
+    multiple: Annotated[int, typer.Option(help="Round kept channels to a multiple.")] = 1,
+    rounding: Annotated[
+        Literal["up", "nearest"], typer.Option(help="Which multiple; none under --layer-keep.")
+    ] = "up",
+    importance: Annotated[
+        Importance,
+        typer.Option(
+            help="What a channel is judged by: |gamma|; that times the kernels that read it; its "
+            "own kernel's norm (l1, l2) or distance to the others (fpgm); random, as a control."
+        ),
+    ] = "gamma",
+    reduce: Annotated[
+        Reduce,
+        typer.Option("--reduce", "--score", help="How the channels that a shortcut ties are one."),
     ] = "max",
     normalize: Annotated[
-        Literal["layer", "none"], typer.Option(help="Compare |gamma| within its layer, or raw.")
+        Literal["layer", "none"], typer.Option(help="Compare within a layer, or as they are.")
     ] = "layer",
+    which: Annotated[
+        Literal["shortcut", "regular"],
+        typer.Option(help="Let all channels go, or only those that nothing is tied to."),
+    ] = "shortcut",
+    seed: Seed = 0,
     absorb: Annotated[
         bool, typer.Option(help="Move the constant output of pruned channels into the next layer.")
     ] = True,
     json: JsonFile = None,
 ) -> None:
-    """Remove channels, shortcuts included, by the |gamma| of their BatchNorms."""
-    targets = {"--ratio": ratio, "--target-macs": target_macs, "--target-params": target_params}
-    if sum(value is not None for value in targets.values()) > 1:
-        raise InputError(f"name exactly one of {', '.join(targets)}")
-    if ratio is None and target_macs is None and target_params is None:
+    """Remove channels, shortcuts included, by what they are worth: |gamma| of their BatchNorms."""
+    targets = {
+        "--ratio": ratio, "--energy": energy, "--target-macs": target_macs,
+        "--target-params": target_params,
+    }  # fmt: skip
+    given = [f"{option} {value:g}" for option, value in targets.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"name exactly one of {', '.join(targets)}; found {', '.join(given)}")
+    if not given:
         ratio = 0.5
     try:
         step = PruneStep(
-            verb="prune", name="prune", ratio=ratio, target_macs=target_macs,
-            target_params=target_params, layer_keep=layer_keep, multiple=multiple, score=score,
-            normalize=normalize, absorb=absorb,
+            verb="prune", name="prune", ratio=ratio, energy=energy, target_macs=target_macs,
+            target_params=target_params, layer_keep=layer_keep, multiple=multiple,
+            rounding=rounding, importance=importance, reduce=reduce, normalize=normalize,
+            which=which, seed=seed, absorb=absorb,
         )  # fmt: skip
     except ValidationError as error:
         fault = error.errors()[0]
@@ -74,13 +104,24 @@ def prune(
     pruned = prune_bundle(bundle, plan, step.absorb)
     save_bundle(pruned, out)
     _print_plan(plan)
+    for text in plan.notes:
+        note(console, text)
     before, after = totals(bundle.cfg), totals(pruned.cfg)
     console.print(
         f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
         f"({after.parameters / before.parameters:.1%}), {human(before.macs)} -> "
         f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})"
     )
-    write_json(json, {"before": _numbers(before), "after": _numbers(after), "ratio": plan.ratio})
+    write_json(
+        json,
+        {
+            "before": _numbers(before),
+            "after": _numbers(after),
+            "ratio": plan.ratio,
+            "notes": plan.notes,
+            "convolutions": [asdict(row) for row in plan.rows()],
+        },
+    )
 
 
 def _numbers(total: Any) -> dict[str, int]:
@@ -88,14 +129,16 @@ def _numbers(total: Any) -> dict[str, int]:
 
 
 def _print_plan(plan: Plan) -> None:
-    table = Table("section", "channels", "kept", "", title=f"{plan.ratio:.1%} of the channels go")
-    for index, before, after in plan.widths():
-        section = plan.cfg[index]
-        assert isinstance(section, Conv)
-        kind = f"{index} {section.size}x{section.size}" + (
-            " depthwise" if section.groups > 1 else ""
+    table = Table(
+        "section", "channels", "kept", "scores", "", title=f"{plan.ratio:.1%} of the channels go"
+    )
+    for row in plan.rows():
+        scores = (row.score_min, row.score_median, row.score_max)
+        table.add_row(
+            f"{row.section} {row.kind}",
+            str(row.before),
+            str(row.after),
+            " / ".join(f"{score:.3g}" for score in scores if score is not None),
+            "held: " + row.held[0] if row.held else "",
         )
-        classes = set(plan.coupling.classes(index).tolist())
-        reasons = {plan.coupling.frozen[c] for c in classes if c in plan.coupling.frozen}
-        table.add_row(kind, str(before), str(after), "frozen: " + min(reasons) if reasons else "")
     console.print(table)

@@ -147,7 +147,9 @@ class RouteBlock(nn.Module):
         self.groups, self.group_id = section.groups, section.group_id
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        parts = [x.chunk(self.groups, dim=1)[self.group_id] for x in inputs]
+        parts = inputs
+        if self.groups > 1:
+            parts = tuple(x.chunk(self.groups, dim=1)[self.group_id] for x in inputs)
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 

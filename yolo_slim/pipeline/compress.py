@@ -16,7 +16,7 @@ from rich.console import Console
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render, totals, with_anchors, with_iou_thresh, with_scale_x_y
-from yolo_slim.console import warn
+from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
@@ -315,7 +315,10 @@ class _Runner:
         )
 
     def _prune(self, step: PruneStep, bundle: Bundle) -> Bundle:
-        return prune_bundle(bundle, make_plan(bundle, step), step.absorb)
+        plan = make_plan(bundle, step)
+        for text in plan.notes:
+            note(self.console, text)
+        return prune_bundle(bundle, plan, step.absorb)
 
     def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:
         n_images = min(step.images, len(self.train_data.samples))

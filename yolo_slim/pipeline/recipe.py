@@ -8,7 +8,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.augment import Augmentation
@@ -138,22 +145,36 @@ class TrainStep(_Step):
         return TrainSettings(seed=seed, workers=workers, loss=loss, **chosen)
 
 
+Importance = Literal["gamma", "gamma-kernel", "l1", "l2", "fpgm", "random"]
+Reduce = Literal["max", "mean", "sum", "first"]
+PLACEMENTS = ("ratio", "energy", "target_macs", "target_params")
+
+
 class PruneStep(_Step):
+    """One of PLACEMENTS says how much goes, the rest which channels: see prune/scores.py.
+
+    `score` is what `reduce` was called first.
+    """
+
     verb: Literal["prune"]
     ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    energy: Annotated[float, Field(ge=0, lt=1)] | None = None
     target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
     target_params: Annotated[float, Field(gt=0, le=1)] | None = None
     layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
     multiple: Annotated[int, Field(ge=1)] = 1
-    score: Literal["max", "mean", "sum"] = "max"
+    rounding: Literal["up", "nearest"] = "up"
+    importance: Importance = "gamma"
+    reduce: Reduce = Field(default="max", validation_alias=AliasChoices("reduce", "score"))
     normalize: Literal["layer", "none"] = "layer"
+    which: Literal["shortcut", "regular"] = "shortcut"
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     absorb: bool = True
 
     @model_validator(mode="after")
     def _one_target(self) -> PruneStep:
-        given = (self.ratio, self.target_macs, self.target_params)
-        if sum(x is not None for x in given) != 1:
-            raise ValueError("name exactly one of ratio, target_macs, target_params")
+        if sum(getattr(self, name) is not None for name in PLACEMENTS) != 1:
+            raise ValueError(f"name exactly one of {', '.join(PLACEMENTS)}")
         return self
 
 

@@ -8,24 +8,45 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Connected, Conv, Coupling, Select, couple, narrow, totals
+from yolo_slim.cfg import Cfg, Conv, Coupling, narrow
 from yolo_slim.cfg.coupling import Mask
-from yolo_slim.errors import InputError
 
 Scores = NDArray[np.float64]
 
-REDUCERS = {"max": np.maximum, "sum": np.add}
-"""How the |gamma| of a class's members become one score: 'max' is the union of their masks."""
+UNSCORED = "not scored: shared, or without what the scores are made of"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What becomes of one convolution.
+
+    before, after: its output channels. held: why channels of it are not up for decision.
+    score_*: over its channels that are; None where there is none, or the plan has no scores.
+    """
+
+    section: int
+    kind: str
+    before: int
+    after: int
+    held: tuple[str, ...]
+    score_min: float | None = None
+    score_median: float | None = None
+    score_max: float | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """keep: bool [n_classes of `coupling`]; frozen classes are always kept."""
+    """keep: bool [n_classes of `coupling`]; frozen classes are always kept.
+
+    scores: float64 [n_classes] that led to it, +inf for what is not up for decision; None for a
+    plan made by hand. notes: what its reader should know, where it is not just what was asked for.
+    """
 
     cfg: Cfg
     coupling: Coupling
     keep: Mask
+    scores: Scores | None = None
+    notes: tuple[str, ...] = ()
 
     def kept(self, link: int) -> Mask:
         """bool [channels], which output channels of a section (or of the image) stay."""
@@ -38,8 +59,12 @@ class Plan:
 
     def widths(self) -> list[tuple[int, int, int]]:
         """(section, channels before, channels after) of every convolution."""
+        return [(row.section, row.before, row.after) for row in self.rows()]
+
+    def rows(self) -> list[Row]:
+        """One a convolution, in the order of the cfg."""
         return [
-            (index, section.filters, int(self.kept(index).sum()))
+            self._row(index, section)
             for index, section in enumerate(self.cfg)
             if isinstance(section, Conv)
         ]
@@ -50,142 +75,18 @@ class Plan:
         free = self.coupling.free
         return float((~self.keep[free]).mean()) if free.any() else 0.0
 
-
-def score_classes(
-    bundle: Bundle, coupling: Coupling, reduce: str = "max", normalize: str = "layer"
-) -> Scores:
-    """|gamma| of each class, float64 [n_classes]; +inf for frozen classes and those without gamma.
-
-    reduce joins the members: 'max', 'mean' or 'sum' (Liu et al., Network Slimming, 2017, for
-    unshared channels; the union of masks of shared ones is 'max').
-    normalize: 'layer' divides by the mean |gamma| of the layer, 'none' compares gammas as they are,
-    as the paper does. A layer between two BatchNorms computes the same with all its gammas halved,
-    so the level of a layer says nothing of its worth; only what differs within it does.
-    """
-    if reduce not in ("max", "mean", "sum"):
-        raise InputError(f"score {reduce!r} is unknown: max, mean or sum")
-    if normalize not in ("layer", "none"):
-        raise InputError(f"normalize {normalize!r} is unknown: layer or none")
-    score = np.zeros(coupling.n_classes)
-    members = np.zeros(coupling.n_classes)
-    for index in range(len(bundle.cfg)):
-        if f"{index}.bn.weight" in bundle.weights:
-            gamma = bundle.weights[f"{index}.bn.weight"].abs().double().numpy()
-            if normalize == "layer":
-                gamma = gamma / max(gamma.mean(), 1e-12)
-            classes = coupling.classes(index)
-            REDUCERS["max" if reduce == "max" else "sum"].at(score, classes, gamma)
-            np.add.at(members, classes, 1)
-    if reduce == "mean":
-        score = score / np.maximum(members, 1)
-    score[~coupling.free | (members == 0)] = np.inf
-    return score
-
-
-def plan_ratio(
-    bundle: Bundle,
-    ratio: float,
-    layer_keep: float = 0.05,
-    multiple: int = 1,
-    reduce: str = "max",
-    normalize: str = "layer",
-) -> Plan:
-    """Drops the `ratio` lowest-scored classes of the whole network, by one global threshold.
-
-    layer_keep: every convolution keeps at least this share of its channels, and at least one.
-    multiple: kept counts are rounded up to a multiple of it, never beyond the original width.
-    reduce, normalize: see score_classes.
-    The floor and the rounding only add channels back, so the share that goes can be smaller.
-    """
-    return _Planner(bundle, layer_keep, multiple, reduce, normalize).at_ratio(ratio)
-
-
-def plan_target(
-    bundle: Bundle,
-    target: float,
-    quantity: str = "macs",
-    layer_keep: float = 0.05,
-    multiple: int = 1,
-    reduce: str = "max",
-    normalize: str = "layer",
-) -> Plan:
-    """The smallest ratio whose cut network has at most `target` (0..1) of the MACs or parameters.
-
-    quantity: 'macs' or 'parameters'. Raises InputError, with the smallest share that can be
-    reached, where even dropping everything that may go is not enough.
-    """
-    if not 0 < target <= 1:
-        raise InputError(f"--target-{quantity} {target}: expected a share between 0 and 1")
-    planner = _Planner(bundle, layer_keep, multiple, reduce, normalize)
-    whole = getattr(totals(bundle.cfg), quantity)
-
-    def share(n_dropped: int) -> float:
-        return float(getattr(totals(planner.at_count(n_dropped).narrowed), quantity) / whole)
-
-    low, high = 0, planner.n_free
-    reachable = share(high)
-    if reachable > target:
-        raise InputError(
-            f"{target:.1%} of the {quantity} cannot be reached by channels alone: the least is "
-            f"{reachable:.1%} (every convolution keeps {layer_keep:.0%})"
-        )
-    while low < high:  # fewer channels never cost more, so bisection finds the edge
-        middle = (low + high) // 2
-        if share(middle) <= target:
-            high = middle
-        else:
-            low = middle + 1
-    return planner.at_count(low)
-
-
-class _Planner:
-    def __init__(
-        self, bundle: Bundle, layer_keep: float, multiple: int, reduce: str, normalize: str
-    ) -> None:
-        bundle.require_batchnorm("prune")
-        if not 0 <= layer_keep <= 1:
-            raise InputError(f"--layer-keep {layer_keep}: expected a share between 0 and 1")
-        if multiple < 1:
-            raise InputError(f"--multiple {multiple}: expected 1 or more")
-        self.cfg = bundle.cfg
-        self.coupling = couple(bundle.cfg)
-        self.scores = score_classes(bundle, self.coupling, reduce, normalize)
-        self.layer_keep, self.multiple = layer_keep, multiple
-        # A stable order makes ties reproducible.
-        self.order = np.argsort(self.scores, kind="stable")
-        self.n_free = int(np.isfinite(self.scores).sum())
-        self.layers = [
-            self.coupling.classes(i)
-            for i, s in enumerate(self.cfg)
-            if isinstance(s, Conv | Connected | Select)
-        ]
-
-    def at_ratio(self, ratio: float) -> Plan:
-        if not 0 <= ratio < 1:
-            raise InputError(f"--ratio {ratio}: expected 0 up to, not with, 1")
-        return self.at_count(round(ratio * self.n_free))
-
-    def at_count(self, n_dropped: int) -> Plan:
-        keep = np.ones(self.coupling.n_classes, bool)
-        keep[self.order[:n_dropped]] = False
-        changed = True
-        while changed:  # a class that is added back for one layer may widen another one
-            changed = False
-            for classes in self.layers:
-                changed |= self._widen(keep, classes)
-        return Plan(self.cfg, self.coupling, keep)
-
-    def _widen(self, keep: Mask, classes: NDArray[np.int64]) -> bool:
-        width = len(classes)
-        kept = int(keep[classes].sum())
-        wanted = max(kept, 1, int(np.ceil(width * self.layer_keep)))
-        wanted = min(width, -(-wanted // self.multiple) * self.multiple)
-        if kept >= wanted:
-            return False
-        dropped = np.unique(classes[~keep[classes]])
-        best = dropped[np.argsort(-self.scores[dropped], kind="stable")]
-        for cls in best:
-            if int(keep[classes].sum()) >= wanted:
-                break
-            keep[cls] = True
-        return True
+    def _row(self, index: int, section: Conv) -> Row:
+        classes = self.coupling.classes(index)
+        frozen = self.coupling.frozen
+        held = {frozen[cls] for cls in classes.tolist() if cls in frozen}
+        scores = np.full(len(classes), np.inf) if self.scores is None else self.scores[classes]
+        decided = scores[np.isfinite(scores)]
+        if self.scores is not None and (np.isinf(scores) & self.coupling.free[classes]).any():
+            held.add(UNSCORED)
+        kind = f"{section.size}x{section.size}"
+        if section.groups > 1:
+            kind += f" groups={section.groups}"
+        return Row(
+            index, kind, section.filters, int(self.kept(index).sum()), tuple(sorted(held)),
+            *((float(f(decided)) for f in (np.min, np.median, np.max)) if len(decided) else ()),
+        )  # fmt: skip
