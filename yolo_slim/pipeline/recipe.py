@@ -118,6 +118,7 @@ class TrainStep(_Step):
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
+    keep_zeros: bool | None = None
     distill: Annotated[float, Field(ge=0)] = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
