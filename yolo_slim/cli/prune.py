@@ -10,18 +10,38 @@ from rich.table import Table
 
 from yolo_slim.cfg import Conv, totals
 from yolo_slim.cli.options import (
+    Annotations,
+    Data,
+    Images,
     JsonFile,
     Model,
     OutFolder,
     WeightsFile,
     console,
+    dataset,
+    progress,
     tell_notes,
     write_json,
+)
+from yolo_slim.cli.prune_options import (
+    Dense,
+    Granularity,
+    KernelNorm,
+    LayerImages,
+    LayerRank,
+    Layers,
+    Order,
+    Within,
+    layer_numbers,
+    print_layers,
+    print_zeros,
+    read_dense,
+    zero_numbers,
 )
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.pruning import make_plan, prune_bundle
+from yolo_slim.pipeline.prune_step import needs_images, require_possible, run_prune
 from yolo_slim.pipeline.recipe import PruneStep
 from yolo_slim.prune.plan import Plan
 from yolo_slim.report.table import human
@@ -47,19 +67,34 @@ def prune(
     absorb: Annotated[
         bool, typer.Option(help="Move the constant output of pruned channels into the next layer.")
     ] = True,
+    layers: Layers = None,
+    layer_rank: LayerRank = "gamma",
+    layer_images: LayerImages = 200,
+    order: Order = "layers-first",
+    data: Data = None,
+    images: Images = None,
+    annotations: Annotations = None,
+    granularity: Granularity = "channel",
+    within: Within = "network",
+    kernel_norm: KernelNorm = "l1",
+    dense: Dense = "heads",
     json: JsonFile = None,
 ) -> None:
-    """Remove channels, shortcuts included, by the |gamma| of their BatchNorms."""
+    """Remove channels, shortcuts included, by the |gamma| of their BatchNorms; whole residual
+    blocks with --layers; or set weights to 0 with --granularity."""
     targets = {"--ratio": ratio, "--target-macs": target_macs, "--target-params": target_params}
     if sum(value is not None for value in targets.values()) > 1:
         raise InputError(f"name exactly one of {', '.join(targets)}")
-    if ratio is None and target_macs is None and target_params is None:
+    told = ratio is not None or target_macs is not None or target_params is not None
+    if not told and granularity != "2:4" and not (layers and granularity == "channel"):
         ratio = 0.5
     try:
         step = PruneStep(
             verb="prune", name="prune", ratio=ratio, target_macs=target_macs,
             target_params=target_params, layer_keep=layer_keep, multiple=multiple, score=score,
-            normalize=normalize, absorb=absorb,
+            normalize=normalize, absorb=absorb, layers=layers, layer_rank=layer_rank,
+            layer_images=layer_images, order=order, granularity=granularity,
+            within=within, kernel_norm=kernel_norm, dense=read_dense(dense),
         )  # fmt: skip
     except ValidationError as error:
         fault = error.errors()[0]
@@ -67,20 +102,35 @@ def prune(
         raise InputError(f"{option}: {fault['msg'].removeprefix('Value error, ')}") from None
     source = ModelSource(model, weights)
     check_bundle(out, source.files)
-    check_file(json, source.files)
+    check_file(json, [*source.files, data, annotations])
     bundle = load_model(source)
     tell_notes(bundle.cfg)
-    plan = make_plan(bundle, step)
-    pruned = prune_bundle(bundle, plan, step.absorb)
-    save_bundle(pruned, out)
-    _print_plan(plan)
-    before, after = totals(bundle.cfg), totals(pruned.cfg)
+    require_possible(bundle, step)
+    train_data = None
+    if needs_images(step) and any((data, images, annotations)):
+        train_data = dataset(data, images, annotations, "train", bundle.class_names)
+    done = run_prune(bundle, step, train_data, progress)
+    save_bundle(done.bundle, out)
+    print_layers(done)
+    if done.channels is not None:
+        _print_plan(done.channels)
+    print_zeros(done, granularity)
+    before, after = totals(bundle.cfg), totals(done.bundle.cfg)
     console.print(
         f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
         f"({after.parameters / before.parameters:.1%}), {human(before.macs)} -> "
         f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})"
     )
-    write_json(json, {"before": _numbers(before), "after": _numbers(after), "ratio": plan.ratio})
+    write_json(
+        json,
+        {
+            "before": _numbers(before),
+            "after": _numbers(after),
+            "ratio": None if done.channels is None else done.channels.ratio,
+            "layers": layer_numbers(done),
+            "zeros": zero_numbers(done),
+        },
+    )
 
 
 def _numbers(total: Any) -> dict[str, int]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.prune_options import LayerOptions, ZeroOptions, require_target
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import MAX_SEED, TrainSettings
 
@@ -139,7 +140,7 @@ class TrainStep(_Step):
         return TrainSettings(seed=seed, workers=workers, loss=loss, **chosen)
 
 
-class PruneStep(_Step):
+class PruneStep(_Step, LayerOptions, ZeroOptions):
     verb: Literal["prune"]
     ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
     target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -152,9 +153,8 @@ class PruneStep(_Step):
 
     @model_validator(mode="after")
     def _one_target(self) -> PruneStep:
-        given = (self.ratio, self.target_macs, self.target_params)
-        if sum(x is not None for x in given) != 1:
-            raise ValueError("name exactly one of ratio, target_macs, target_params")
+        targets = (self.target_macs, self.target_params)
+        require_target(self.ratio, targets, self.layers, self.granularity)
         return self
 
 
