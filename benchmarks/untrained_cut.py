@@ -20,7 +20,7 @@ from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import score
 from yolo_slim.pipeline.sweeping import recalibrated, recalibration_batches
 from yolo_slim.prune.cut import absorb, take
-from yolo_slim.prune.plan import plan_ratio
+from yolo_slim.prune.place import plan_ratio
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import TorchSession, default_threads
 

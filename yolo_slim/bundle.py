@@ -68,6 +68,11 @@ class Bundle:
         )
         return not normed or any(event.verb == "fold" for event in self.history)
 
+    @property
+    def was_zeroed(self) -> bool:
+        """Whether zeros were put into its kernels on purpose: they are to stay."""
+        return any(event.verb == "zero" for event in self.history)
+
     def require_batchnorm(self, verb: str) -> None:
         """Raises InputError where there is no gamma left to work on."""
         if self.is_folded:

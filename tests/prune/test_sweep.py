@@ -7,7 +7,8 @@ import pytest
 
 from yolo_slim.cfg import Conv, couple, parse
 from yolo_slim.prune.cut import take
-from yolo_slim.prune.plan import plan_ratio, score_classes
+from yolo_slim.prune.place import plan_ratio
+from yolo_slim.prune.scores import score_classes
 from yolo_slim.prune.sensitivity import SHARES, groups, sensitivity
 from yolo_slim.prune.sweep import FINEST, sweep
 from yolo_slim.zoo import build

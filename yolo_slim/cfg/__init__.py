@@ -1,5 +1,6 @@
 """The document floor: read, check, measure, couple and edit a cfg. Imports no torch."""
 
+from yolo_slim.cfg.blocks import Block, drop_blocks, residual_blocks
 from yolo_slim.cfg.coupling import Coupling, couple
 from yolo_slim.cfg.deepen import deepen
 from yolo_slim.cfg.document import Cfg
@@ -58,6 +59,7 @@ __all__ = [
     "Activation",
     "Avgpool",
     "Batchnorm",
+    "Block",
     "BoxLoss",
     "Candidate",
     "Cfg",
@@ -96,6 +98,7 @@ __all__ = [
     "couple",
     "deepen",
     "divisible",
+    "drop_blocks",
     "head_keys",
     "infer_shapes",
     "input_shape",
@@ -105,6 +108,7 @@ __all__ = [
     "parse",
     "read_cfg",
     "render",
+    "residual_blocks",
     "resize",
     "reward",
     "scale",

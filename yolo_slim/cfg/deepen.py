@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
 from yolo_slim.cfg.coupling import is_depthwise
 from yolo_slim.cfg.document import Cfg
 from yolo_slim.cfg.heads import Head
+from yolo_slim.cfg.links import reads, relinked
 from yolo_slim.cfg.sections import (
     IMAGE,
     Activation,
@@ -17,7 +18,6 @@ from yolo_slim.cfg.sections import (
     Conv,
     Dropout,
     Gate,
-    Route,
     Section,
     Shortcut,
     Shuffle,
@@ -57,7 +57,7 @@ def deepen(cfg: Cfg, factor: float) -> Cfg:
     moved = {IMAGE: IMAGE}  # where the output of a section has gone to
 
     def append(section: Section) -> None:
-        sections.append(_relinked(section, lambda link: moved[link]))
+        sections.append(relinked(section, lambda link: moved[link]))
 
     groups = unit_groups(cfg)
     longer = sum(g.length * (_count(g.count, factor) - g.count) for g in groups)
@@ -116,8 +116,8 @@ def unit_groups(cfg: Cfg) -> tuple[Group, ...]:
 def _units(cfg: Cfg) -> Iterator[tuple[int, int]]:
     """(first section, one after the last) of each unit."""
     shapes = infer_shapes(cfg)
-    reads = [_reads(cfg, index) for index in range(len(cfg))]
-    last_reader = {link: index for index in range(len(cfg)) for link in reads[index]}
+    read = [reads(cfg, index) for index in range(len(cfg))]
+    last_reader = {link: index for index in range(len(cfg)) for link in read[index]}
     trunk = _trunk(cfg)
     mixers = set(_mixers(cfg, shapes))
     spatial = {i for i, s in enumerate(cfg) if isinstance(s, Conv) and s.size > 1}
@@ -132,7 +132,7 @@ def _units(cfg: Cfg) -> Iterator[tuple[int, int]]:
                 break
             if start < end and last_reader.get(start, start) > end:
                 break  # an inner map is read behind the run
-            furthest = min(furthest, *reads[start])
+            furthest = min(furthest, *read[start])
             if (
                 furthest >= start - 1
                 and last_reader.get(start - 1, start) <= end
@@ -165,13 +165,6 @@ def _mixers(cfg: Cfg, shapes: tuple[Shape, ...]) -> Iterator[int]:
                 yield index
 
 
-def _reads(cfg: Cfg, index: int) -> tuple[int, ...]:
-    """Links of a section, and the section whose kernel it uses."""
-    section = cfg[index]
-    shared = section.share_index if isinstance(section, Conv) else None
-    return cfg.links(index) if shared is None else (*cfg.links(index), shared)
-
-
 def _trunk(cfg: Cfg) -> frozenset[int]:
     """Sections that every path from the image to some output passes: its dominators."""
     passed: list[frozenset[int]] = []
@@ -188,18 +181,7 @@ def _logits(cfg: Cfg) -> int:
 
 def _relative(cfg: Cfg, start: int, stop: int) -> tuple[Section, ...]:
     """Sections as they would be, were the first of them the first of a network."""
-    return tuple(_relinked(s, lambda link: link - start) for s in cfg.sections[start:stop])
-
-
-def _relinked(section: Section, move: Callable[[int], int]) -> Section:
-    match section:
-        case Shortcut() | Route():
-            return replace(section, sources=tuple(map(move, section.sources)))
-        case Gate():
-            return replace(section, source=move(section.source))
-        case Conv(share_index=int(owner)):
-            return replace(section, share_index=move(owner))
-    return section
+    return tuple(relinked(s, lambda link: link - start) for s in cfg.sections[start:stop])
 
 
 def _count(count: int, factor: float) -> int:

@@ -47,6 +47,7 @@ from yolo_slim.cli.train_options import (
     Flip,
     FocalGamma,
     IouThresh,
+    KeepZeros,
     LabelSmoothing,
     Lr,
     Mixup,
@@ -105,6 +106,7 @@ def train(
     annotations: Annotations = None,
     size: Size = None,
     sparsity: SparsityStrength = 0.0,
+    keep_zeros: KeepZeros = None,
     teacher: Teacher = None,
     distill: Distill = 1.0,
     batch_size: BatchSize = None,
@@ -161,6 +163,7 @@ def train(
     typed: dict[str, Any] = {
         "epochs": epochs, "batch_size": batch_size, "lr": lr, "optimizer": optimizer,
         "schedule": schedule, "weight_decay": weight_decay, "sparsity": sparsity,
+        "keep_zeros": keep_zeros,
         "distill": distill, "accumulate": accumulate, "multi_scale": multi_scale,
         "precision": precision, "compiled": compiled, "profile_steps": profile_steps,
         "checkpoint_minutes": checkpoint_minutes, "seed": seed,

@@ -17,6 +17,13 @@ Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the im
 SparsityStrength = Annotated[
     float, typer.Option(min=0, help="Gammas shrink by their lr x this a step; stay below 1.")
 ]
+KeepZeros = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-zeros/--no-keep-zeros",
+        help="Zeros of kernels stay; default: those that prune --granularity put there.",
+    ),
+]
 Teacher = Annotated[
     str | None, typer.Option(help="A trained model with the same heads to learn from.")
 ]

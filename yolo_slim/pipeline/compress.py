@@ -26,7 +26,7 @@ from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import require_writable, whole_file
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.pruning import make_plan, prune_bundle
+from yolo_slim.pipeline.prune_step import require_possible, run_prune
 from yolo_slim.pipeline.recipe import (
     START,
     ExportStep,
@@ -185,7 +185,7 @@ class _Runner:
             return
         number, step = first
         try:
-            make_plan(self.start, step)
+            require_possible(self.start, step)
         except InputError as error:
             raise InputError(f"step {number} ({step.name}): {error}") from None
 
@@ -315,10 +315,10 @@ class _Runner:
         )
 
     def _prune(self, step: PruneStep, bundle: Bundle) -> Bundle:
-        plan = make_plan(bundle, step)
-        for text in plan.notes:
+        done = run_prune(bundle, step, self.train_data, self._progress, self.recipe.seed)
+        for text in done.notes:
             note(self.console, text)
-        return prune_bundle(bundle, plan, step.absorb)
+        return done.bundle
 
     def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:
         n_images = min(step.images, len(self.train_data.samples))

@@ -8,18 +8,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.prune_options import (
+    ChannelOptions,
+    LayerOptions,
+    ZeroOptions,
+    require_target,
+)
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import MAX_SEED, TrainSettings
 
@@ -125,6 +124,7 @@ class TrainStep(_Step):
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
+    keep_zeros: bool | None = None
     distill: Annotated[float, Field(ge=0)] = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
@@ -145,36 +145,14 @@ class TrainStep(_Step):
         return TrainSettings(seed=seed, workers=workers, loss=loss, **chosen)
 
 
-Importance = Literal["gamma", "gamma-kernel", "l1", "l2", "fpgm", "random"]
-Reduce = Literal["max", "mean", "sum", "first"]
-PLACEMENTS = ("ratio", "energy", "target_macs", "target_params")
-
-
-class PruneStep(_Step):
-    """One of PLACEMENTS says how much goes, the rest which channels: see prune/scores.py.
-
-    `score` is what `reduce` was called first.
-    """
+class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
+    """How much goes, of what, and by which order: see prune_options.py."""
 
     verb: Literal["prune"]
-    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
-    energy: Annotated[float, Field(ge=0, lt=1)] | None = None
-    target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
-    target_params: Annotated[float, Field(gt=0, le=1)] | None = None
-    layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
-    multiple: Annotated[int, Field(ge=1)] = 1
-    rounding: Literal["up", "nearest"] = "up"
-    importance: Importance = "gamma"
-    reduce: Reduce = Field(default="max", validation_alias=AliasChoices("reduce", "score"))
-    normalize: Literal["layer", "none"] = "layer"
-    which: Literal["shortcut", "regular"] = "shortcut"
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
-    absorb: bool = True
 
     @model_validator(mode="after")
-    def _one_target(self) -> PruneStep:
-        if sum(getattr(self, name) is not None for name in PLACEMENTS) != 1:
-            raise ValueError(f"name exactly one of {', '.join(PLACEMENTS)}")
+    def _says_how_much(self) -> PruneStep:
+        require_target(self)
         return self
 
 

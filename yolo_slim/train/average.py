@@ -35,7 +35,9 @@ class Average(WeightAveraging):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
         super().on_train_batch_end(trainer, pl_module, *args)
+        assert self._average_model is not None
+        averaged: Any = self._average_model.module.network
         if pl_module.settings.sparsity:
-            assert self._average_model is not None
-            averaged: Any = self._average_model.module.network
             zero_like(sparse_gammas(averaged), sparse_gammas(pl_module.network))
+        if pl_module.kept_zeros is not None:
+            pl_module.kept_zeros.restore(averaged)

@@ -133,4 +133,6 @@ def resumable(checkpoint: Path, module: Any) -> dict[str, Any]:
 
 
 def _told(value: Any) -> str:
+    if value is None:
+        return "not given"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -74,6 +74,8 @@ def train(
     """
     console = console or plain_console()
     bundle.require_batchnorm("train")
+    if settings.keep_zeros is None:
+        settings = replace(settings, keep_zeros=bundle.was_zeroed)
     _quiet()
     checkpoint = out / "checkpoints" / CHECKPOINT
     pl.seed_everything(settings.seed, verbose=False)
@@ -93,6 +95,8 @@ def train(
         clock,
         told,
     )
+    if module.kept_zeros is not None:
+        console.print(f"{len(module.kept_zeros):,} numbers of kernels are 0 and stay 0")
     if settings.sparsity:
         _announce_travel(settings, module.n_steps, module.n_warmup, console)
     start = checkpoint if resume and checkpoint.is_file() else None
@@ -202,6 +206,8 @@ def _event(settings: TrainSettings, teacher: Bundle | None) -> dict[str, Any]:
     told = {"epochs": settings.epochs, "batch_size": settings.batch_size, "lr": settings.lr}
     if settings.sparsity:
         told["sparsity"] = settings.sparsity
+    if settings.keep_zeros:
+        told["keep_zeros"] = True
     if teacher is not None:
         told["distill"] = settings.distill
     return {**told, "seed": settings.seed}

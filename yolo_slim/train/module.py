@@ -15,6 +15,7 @@ from yolo_slim.cfg import net_keys
 from yolo_slim.errors import DataError, RunError
 from yolo_slim.train.checkpoint import CIRCUMSTANCES
 from yolo_slim.train.classify import classification_loss
+from yolo_slim.train.keep_zeros import KeptZeros
 from yolo_slim.train.loss import detection_loss
 from yolo_slim.train.multi_scale import MultiScale
 from yolo_slim.train.optimizer import make_optimizer
@@ -51,6 +52,7 @@ class DetectorModule(pl.LightningModule):
         super().__init__()
         network = network_of(bundle.cfg, bundle.weights)
         self.network = network.to(memory_format=torch.channels_last).train()
+        self.kept_zeros = KeptZeros(network) if settings.keep_zeros else None
         self.cfg = bundle.cfg
         self.settings, self.teacher, self.score = settings, teacher, score
         self.clock = clock or StepClock.stopped()
@@ -84,6 +86,7 @@ class DetectorModule(pl.LightningModule):
             "--optimizer": s.optimizer,
             "--schedule": s.schedule,
             "--sparsity": s.sparsity,
+            "--keep-zeros": f"{len(self.kept_zeros)} zeros" if self.kept_zeros else None,
             "--batch-size": s.batch_size,
             "--accumulate": s.accumulate,
             "--seed": s.seed,
@@ -205,6 +208,8 @@ class DetectorModule(pl.LightningModule):
         if self.settings.sparsity:
             lr = optimizer.param_groups[-1]["lr"]  # that of the gammas
             shrink(sparse_gammas(self.network), lr * self.settings.sparsity)
+        if self.kept_zeros is not None:
+            self.kept_zeros.restore(self.network)
 
     def on_train_epoch_end(self) -> None:
         gammas = sparse_gammas(self.network)

@@ -49,6 +49,8 @@ class TrainSettings:
     optimizer: 'adamw' or 'sgd' (with Nesterov's momentum). schedule: 'cosine', or 'cfg' for the
     policy of [net].
     sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone.
+    keep_zeros: numbers of kernels that are 0 in the bundle stay 0; None: where its history says
+    that they were put there.
     distill: weight of the teacher's logits beside the labels, where there is a teacher.
     multi_scale: the input grows and shrinks by up to this factor; 1 leaves it.
     ema_decay: of the averaged weights that come out, 0..1.
@@ -70,6 +72,7 @@ class TrainSettings:
     warmup_epochs: float = 1.0
     loss: LossSettings = field(default_factory=LossSettings)
     sparsity: float = 0.0
+    keep_zeros: bool | None = None
     distill: float = 1.0
     multi_scale: float = 1.0
     accumulate: int = 1

@@ -1,0 +1,91 @@
+"""What a prune step says: of channels, of whole layers, and of zeros."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Protocol
+
+from pydantic import AliasChoices, BaseModel, Field
+
+from yolo_slim.train.settings import MAX_SEED
+
+Importance = Literal["gamma", "gamma-kernel", "l1", "l2", "fpgm", "random"]
+Reduce = Literal["max", "mean", "sum", "first"]
+Normalize = Literal["layer", "none"]
+Which = Literal["shortcut", "regular"]
+Rounding = Literal["up", "nearest"]
+LayerRank = Literal["gamma", "similarity", "drop-one"]
+Order = Literal["layers-first", "channels-first"]
+Granularity = Literal["channel", "weight", "2:4", "kernel"]
+Within = Literal["network", "layer"]
+Norm = Literal["l1", "l2"]
+Section = Annotated[int, Field(ge=0)]
+Dense = tuple[Literal["heads", "first"] | Section, ...]
+
+PLACEMENTS = ("ratio", "energy", "target_macs", "target_params")
+"""How much goes: one of them is named."""
+
+
+class ChannelOptions(BaseModel):
+    """One of PLACEMENTS says how much goes, the rest which channels: see prune/scores.py.
+
+    `score` is what `reduce` was called first.
+    """
+
+    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    energy: Annotated[float, Field(ge=0, lt=1)] | None = None
+    target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
+    target_params: Annotated[float, Field(gt=0, le=1)] | None = None
+    layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
+    multiple: Annotated[int, Field(ge=1)] = 1
+    rounding: Rounding = "up"
+    importance: Importance = "gamma"
+    reduce: Reduce = Field(default="max", validation_alias=AliasChoices("reduce", "score"))
+    normalize: Normalize = "layer"
+    which: Which = "shortcut"
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    absorb: bool = True
+
+
+class LayerOptions(BaseModel):
+    """layers: residual blocks that go. layer_images: on how many images 'similarity' and
+    'drop-one' ask; of the training images, so that the others still tell the truth."""
+
+    layers: Annotated[int, Field(ge=1)] | None = None
+    layer_rank: LayerRank = "gamma"
+    layer_images: Annotated[int, Field(ge=1)] = 200
+    order: Order = "layers-first"
+
+
+class ZeroOptions(BaseModel):
+    """granularity: 'channel' cuts, the others set to 0. dense: convolutions left alone, by the
+    number of their section or in a word: those that heads read, the first one."""
+
+    granularity: Granularity = "channel"
+    within: Within = "network"
+    kernel_norm: Norm = "l1"
+    dense: Dense = ("heads",)
+
+
+class _Asked(Protocol):
+    ratio: float | None
+    layers: int | None
+    granularity: Granularity
+
+
+def placements(step: object) -> list[str]:
+    """Those of PLACEMENTS that a step names."""
+    return [name for name in PLACEMENTS if getattr(step, name) is not None]
+
+
+def require_target(step: _Asked) -> None:
+    """Raises ValueError unless the step says exactly once how much is to go."""
+    named, granularity = placements(step), step.granularity
+    if granularity == "channel":
+        if len(named) != 1 and not (step.layers and not named):
+            raise ValueError(f"name exactly one of {', '.join(PLACEMENTS)}")
+    elif set(named) - {"ratio"}:
+        raise ValueError(f"granularity {granularity} sets to 0 and leaves all MACs: name a ratio")
+    elif granularity == "2:4" and named:
+        raise ValueError("granularity 2:4 is half of every four: leave out ratio")
+    elif granularity != "2:4" and not named:
+        raise ValueError(f"granularity {granularity} needs a ratio")
