@@ -25,7 +25,7 @@ ALIKE = 20
 it keeps all."""
 
 LOOK_BACK = (1, 2, 4, 8, 16, 32)
-"""How many channels fewer are tried after a bisection, lest a dent in the cost was missed."""
+"""How many classes less are tried after a bisection, lest a dent in the cost was missed."""
 
 PROBES = 8
 """Cuts that are tried where the largest one misses the target: it need not be the cheapest."""
@@ -112,7 +112,8 @@ def plan_cost(
 
     cost: of a network of those widths, in any unit: MACs, bytes, milliseconds. It should fall as
     channels go, in steps if it likes, and may rise a little now and then; it is asked once for each
-    network. Only a cut whose own cost was found to meet the target is returned.
+    network. Only a cut whose own cost was found to meet the target is returned; where the cost
+    rises at times, it is one that none of those LOOK_BACK classes smaller meets.
     tell: a cost in words. Raises InputError, with the least cost found, where none meets it.
     """
     placer = Placer(bundle, scoring, limits)
@@ -141,9 +142,9 @@ def plan_cost(
             met = middle
         else:
             missed = middle
-    smallest = min((met - back for back in LOOK_BACK if back < met and meets(met - back)),
-                   default=met)  # fmt: skip
-    return placer.dropping(smallest)
+    while earlier := [met - n for n in LOOK_BACK if n < met and meets(met - n)]:
+        met = min(earlier)
+    return placer.dropping(met)
 
 
 def _weak(values: Values, delta: float) -> np.ndarray:
