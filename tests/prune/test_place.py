@@ -205,7 +205,7 @@ def test_energy_keeps_floor_and_multiple(random_bundle):
     plan = plan_energy(bundle, 0.3, limits=Limits(0.25, 8))
     widths = {index: (before, after) for index, before, after in plan.widths()}
     assert widths[2] == (32, 8)
-    assert "sections 2 would keep less" in plan.notes[0]
+    assert "section 2 would keep less" in plan.notes[0]
 
 
 @pytest.mark.parametrize("delta", [-0.1, 1.0])

@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
+from yolo_slim.cfg.coupling import Mask
 from yolo_slim.errors import InputError
 from yolo_slim.prune.importance import Values
 from yolo_slim.prune.limits import USUAL, Limits
@@ -147,7 +148,7 @@ def plan_cost(
     return placer.dropping(met)
 
 
-def _weak(values: Values, delta: float) -> np.ndarray:
+def _weak(values: Values, delta: float) -> Mask:
     """bool [channels], True where a channel is among the lowest that hold `delta` of the energy."""
     if values.max() < DEAD:
         return np.ones(len(values), bool)
