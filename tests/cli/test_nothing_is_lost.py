@@ -101,7 +101,11 @@ REFUSED = {
         "evaluate model --images pictures --annotations none.json", "none.json has no boxes"),
     "names that are not there": ("convert model --names nope.names --out x", "no such file"),
     "two targets": (
-        "prune model --ratio 0.3 --target-macs 0.5 --out x", "--ratio, --target-macs"),
+        "prune model --ratio 0.3 --target-macs 0.5 --out x",
+        "--target-params; found --ratio 0.3, --target-macs 0.5"),
+    "an energy beside a target": (
+        "prune model --energy 0 --target-params 0.5 --out x", "found --energy 0, --target-par"),
+    "an energy of all": ("prune model --energy 1 --out x", "--energy: "),
     "a target out of reach": ("compress far.toml --out x", "step 2 (b): 0.0% of the macs"),
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from yolo_slim.errors import RecipeError
-from yolo_slim.pipeline.recipe import TrainStep, read_recipe
+from yolo_slim.pipeline.recipe import PruneStep, TrainStep, read_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.toml"))
@@ -58,6 +58,12 @@ FAULTS = {
                                 ["step 1 (a)", "no earlier step"]),
     "train after quantize": (HEAD + TRAIN + QUANTIZE + again("late"),
                              ["step 3 (late)", "needs BatchNorm"]),
+    "two placements": (
+        HEAD + TRAIN + PRUNE + "energy = 0.1\n",
+        ["step.2", "name exactly one of ratio, energy, target_macs, target_params"]),
+    "no placement": (HEAD + TRAIN + PRUNE.replace("ratio = 0.5\n", ""), ["step.2", "exactly one"]),
+    "an old name and its new one": (
+        HEAD + TRAIN + PRUNE + 'score = "mean"\nreduce = "sum"\n', ["score"]),
     "prune after quantize": (HEAD + TRAIN + QUANTIZE + PRUNE,
                              ["step 3 (pruned)", "needs BatchNorm"]),
     "int8 without quantize": (HEAD + TRAIN + EXPORT, ["step 2 (int8)", "needs a quantize step"]),
@@ -142,3 +148,11 @@ def test_a_step_says_its_loss(tmp_path):
     path.write_text(HEAD.replace('zoo = "yolov3-nano"', 'bundle = "b"\nscale_x_y = 2') + TRAIN)
     with pytest.raises(RecipeError, match="scale_x_y is for a zoo name"):
         read_recipe(path)
+
+
+@pytest.mark.parametrize("key", ["reduce", "score"])
+def test_reduce_goes_by_its_old_name_too(key, tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text(HEAD + TRAIN + PRUNE + f'{key} = "mean"\n')
+    step = read_recipe(path).step[1]
+    assert isinstance(step, PruneStep) and step.reduce == "mean"

@@ -177,7 +177,12 @@ def _rows(plan: Plan) -> list[dict[str, Any]]:
 
 def _print_plan(plan: Plan) -> None:
     table = Table(
-        "section", "channels", "kept", "scores", "", title=f"{plan.ratio:.1%} of the channels go"
+        "section",
+        "channels",
+        "kept",
+        "score: least / median / most",
+        "",
+        title=f"{plan.ratio:.1%} of the channels go",
     )
     for row in plan.rows():
         scores = (row.score_min, row.score_median, row.score_max)

@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
+from yolo_slim.cfg.coupling import Mask
 from yolo_slim.errors import InputError
 from yolo_slim.prune.importance import Values
 from yolo_slim.prune.limits import USUAL, Limits
@@ -25,7 +26,7 @@ ALIKE = 20
 it keeps all."""
 
 LOOK_BACK = (1, 2, 4, 8, 16, 32)
-"""How many channels fewer are tried after a bisection, lest a dent in the cost was missed."""
+"""How many classes less are tried after a bisection, lest a dent in the cost was missed."""
 
 PROBES = 8
 """Cuts that are tried where the largest one misses the target: it need not be the cheapest."""
@@ -112,7 +113,8 @@ def plan_cost(
 
     cost: of a network of those widths, in any unit: MACs, bytes, milliseconds. It should fall as
     channels go, in steps if it likes, and may rise a little now and then; it is asked once for each
-    network. Only a cut whose own cost was found to meet the target is returned.
+    network. Only a cut whose own cost was found to meet the target is returned; where the cost
+    rises at times, it is one that none of those LOOK_BACK classes smaller meets.
     tell: a cost in words. Raises InputError, with the least cost found, where none meets it.
     """
     placer = Placer(bundle, scoring, limits)
@@ -141,12 +143,12 @@ def plan_cost(
             met = middle
         else:
             missed = middle
-    smallest = min((met - back for back in LOOK_BACK if back < met and meets(met - back)),
-                   default=met)  # fmt: skip
-    return placer.dropping(smallest)
+    while earlier := [met - n for n in LOOK_BACK if n < met and meets(met - n)]:
+        met = min(earlier)
+    return placer.dropping(met)
 
 
-def _weak(values: Values, delta: float) -> np.ndarray:
+def _weak(values: Values, delta: float) -> Mask:
     """bool [channels], True where a channel is among the lowest that hold `delta` of the energy."""
     if values.max() < DEAD:
         return np.ones(len(values), bool)

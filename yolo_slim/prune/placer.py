@@ -121,7 +121,7 @@ class Placer:
         named = ", ".join(str(layer.section) for layer in floor[:TOLD])
         more = f" and {len(floor) - TOLD} more" if len(floor) > TOLD else ""
         return (
-            f"sections {named}{more} would keep less than --layer-keep "
+            f"section{'s' * (len(floor) > 1)} {named}{more} would keep less than --layer-keep "
             f"{self.limits.layer_keep:.0%} allows: the floor, not the scores, decides there"
         )
 

@@ -13,7 +13,8 @@ from yolo_slim.cfg.coupling import Mask
 
 Scores = NDArray[np.float64]
 
-UNSCORED = "not scored: shared, or without what the scores are made of"
+UNSCORED = "shared or not scored"
+"""Why a free class has no score: --which leaves it alone, or no member has what is judged."""
 
 
 @dataclass(frozen=True)

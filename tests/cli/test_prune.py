@@ -1,0 +1,67 @@
+"""`prune`: its options reach the plan, and its JSON says what becomes of every convolution."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from yolo_slim.bundle import load_bundle
+from yolo_slim.cfg import Conv
+from yolo_slim.cli import main
+from yolo_slim.prune.limits import Limits
+from yolo_slim.prune.place import plan_energy, plan_ratio, plan_target
+from yolo_slim.prune.scores import Scoring
+from yolo_slim.zoo import build
+
+
+@pytest.fixture
+def model(tmp_path, random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 2, 64))
+    bundle.save(tmp_path / "model")
+    return bundle
+
+
+def pruned_widths(tmp_path, options: str) -> list[int]:
+    command = f"prune {tmp_path}/model --out {tmp_path}/slim --json {tmp_path}/told.json {options}"
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    assert ended.value.code == 0
+    cfg = load_bundle(tmp_path / "slim").cfg
+    return [section.filters for section in cfg if isinstance(section, Conv)]
+
+
+CASES = {
+    "--ratio 0.4 --importance gamma-kernel --reduce first": lambda b: plan_ratio(
+        b, 0.4, Scoring("gamma-kernel", "first")
+    ),
+    "--ratio 0.4 --score sum --which regular": lambda b: plan_ratio(
+        b, 0.4, Scoring(reduce="sum", which="regular")
+    ),
+    "--target-macs 0.5 --importance fpgm --multiple 4 --rounding nearest": lambda b: plan_target(
+        b, 0.5, "macs", Scoring("fpgm"), Limits(multiple=4, rounding="nearest")
+    ),
+    "--energy 0.05 --importance l2 --layer-keep 0.5": lambda b: plan_energy(
+        b, 0.05, Scoring("l2"), Limits(0.5)
+    ),
+    "--importance random --seed 7": lambda b: plan_ratio(b, 0.5, Scoring("random", seed=7)),
+}
+
+
+@pytest.mark.parametrize("options", CASES)
+def test_options_reach_the_plan(options, model, tmp_path):
+    expected = CASES[options](model)
+    assert pruned_widths(tmp_path, options) == [after for _, _, after in expected.widths()]
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["ratio"] == expected.ratio
+    rows = expected.rows()
+    assert [row["after"] for row in told["convolutions"]] == [row.after for row in rows]
+    assert [row["score_median"] for row in told["convolutions"]] == [r.score_median for r in rows]
+    assert any(row["held"] for row in told["convolutions"])
+
+
+def test_a_floor_that_decides_is_told(model, tmp_path, capsys):
+    pruned_widths(tmp_path, "--ratio 0.9 --layer-keep 0.5")
+    printed = " ".join(capsys.readouterr().out.split())
+    (told,) = json.loads((tmp_path / "told.json").read_text())["notes"]
+    assert f"note: {told}" in printed and "the largest --ratio without that is 0." in told

@@ -1,0 +1,335 @@
+"""Where the cut is placed, against rules written out for one layer or searched one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg, Conv, couple, parse, totals
+from yolo_slim.errors import InputError
+from yolo_slim.fold import fold_batchnorm
+from yolo_slim.prune.limits import Limits
+from yolo_slim.prune.place import (
+    LOOK_BACK,
+    ceiling,
+    plan_cost,
+    plan_energy,
+    plan_ratio,
+    plan_target,
+)
+from yolo_slim.prune.plan import UNSCORED
+from yolo_slim.prune.scores import Scoring, score_classes
+from yolo_slim.zoo import build
+
+NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
+CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\npad=1\nactivation=leaky\n"
+END = "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
+ADD = "[shortcut]\nfrom=-2\nactivation=linear\n"
+RAW = Scoring(normalize="none")
+BARE = Limits(layer_keep=0)
+
+
+@pytest.fixture
+def chain(random_bundle):
+    """chain(gammas, ...): convolutions one after the other, with these gammas."""
+
+    def make(*layers: list[float], between: str = "") -> Bundle:
+        text = "".join(CONV.format(len(gammas)) for gammas in layers)
+        bundle = random_bundle(parse(NET + text + between + END))
+        for index, gammas in enumerate(layers):
+            bundle.weights[f"{index}.bn.weight"] = torch.tensor(gammas, dtype=torch.float64)
+        return bundle
+
+    return make
+
+
+# --- ratio and ceiling ----------------------------------------------------------------------------
+
+
+def test_the_ceiling_is_the_published_rule(random_bundle):
+    for seed in range(3):
+        bundle = random_bundle(build("yolov3-tiny", 2, 64), seed)
+        coupling = couple(bundle.cfg)
+        scores = score_classes(bundle, coupling, RAW)
+        finite = scores[np.isfinite(scores)]
+        convs = [i for i, s in enumerate(bundle.cfg) if isinstance(s, Conv) and s.batch_normalize]
+        threshold = min(scores[coupling.classes(i)].max() for i in convs)
+        assert ceiling(bundle, RAW, BARE) == (finite < threshold).mean()
+
+
+@pytest.mark.parametrize("which", ["shortcut", "regular"])
+@pytest.mark.parametrize("layer_keep", [0.0, 0.05, 0.4])
+def test_up_to_the_ceiling_no_floor_is_needed_and_beyond_it_one_is(
+    layer_keep, which, random_bundle
+):
+    bundle = random_bundle(build("yolov3-nano", 2, 64))
+    scoring, limits = Scoring(which=which), Limits(layer_keep)
+    n_decided = int(np.isfinite(score_classes(bundle, couple(bundle.cfg), scoring)).sum())
+    safe = ceiling(bundle, scoring, limits)
+    plan = plan_ratio(bundle, safe, scoring, limits)
+    assert 0 < safe < 1
+    assert plan.notes == ()
+    assert (~plan.keep).sum() == round(safe * n_decided)
+    beyond = plan_ratio(bundle, safe + 1 / n_decided, scoring, limits)
+    assert (~beyond.keep).sum() == (~plan.keep).sum()  # the floor gives the channel back
+    assert f"--layer-keep {layer_keep:.0%}" in beyond.notes[0]
+
+
+def test_a_ratio_beyond_the_floors_is_done_and_told(chain):
+    bundle = chain([0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], [5, 6, 7, 8])
+    plan = plan_ratio(bundle, 0.6, RAW, Limits(layer_keep=0.5))
+    assert [after for _, _, after in plan.widths()] == [2, 2, 4, 4]
+    (told,) = plan.notes
+    assert "sections 0, 1 would keep less than --layer-keep 50% allows" in told
+    safe = float(told.split("the largest --ratio without that is ")[1])
+    assert safe == 0.166  # 2 of 12, rounded down
+    assert plan_ratio(bundle, safe, RAW, Limits(layer_keep=0.5)).notes == ()
+
+
+def test_ties_are_broken_in_the_order_of_the_cfg(chain):
+    bundle = chain([1.0] * 4, [1.0] * 4)
+    plan = plan_ratio(bundle, 0.25, RAW, BARE)
+    assert plan.kept(0).tolist() == [False, False, True, True]
+    assert plan.kept(1).all()
+    assert ceiling(bundle, RAW, BARE) == 3 / 8
+    gone = plan_ratio(bundle, 0.99, RAW, BARE)
+    assert gone.kept(0).tolist() == gone.kept(1).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("rounding", ["up", "nearest"])
+@pytest.mark.parametrize("place", [
+    lambda b, limits: plan_ratio(b, 0.6, RAW, limits),
+    lambda b, limits: plan_energy(b, 0.01, RAW, limits),
+])  # fmt: skip
+def test_halfway_is_rounded_up(rounding, place, chain):
+    bundle = chain([1e-3] * 8 + [1, 2], [1e-3] * 4 + [1, 2, 3, 4, 5, 6])  # 2 and 6 stand out
+    plan = place(bundle, Limits(0, 4, rounding))
+    assert [after for _, _, after in plan.widths()][:2] == [4, 8]
+
+
+def test_the_nearest_multiple_may_be_the_smaller_one(chain):
+    bundle = chain([0.01] * 5 + [1, 2, 3, 4, 5], [0.01] * 3 + [1, 2, 3, 4, 5, 6, 7])
+    widths = {}
+    for rounding in ("up", "nearest"):
+        plan = plan_ratio(bundle, 0.4, RAW, Limits(0, 4, rounding))
+        widths[rounding] = [after for _, _, after in plan.widths()][:2]
+    assert widths == {"up": [8, 8], "nearest": [4, 8]}
+    assert plan.kept(0).nonzero()[0].tolist() == [6, 7, 8, 9]  # its lowest went, too
+    floored = plan_ratio(bundle, 0.4, RAW, Limits(0.5, 4, "nearest"))
+    assert floored.widths()[0][2] == 8  # 4 of 10 would undercut the floor
+
+
+@pytest.mark.parametrize("layer_keep", [0.0, 0.3])
+@pytest.mark.parametrize("multiple", [4, 8])
+@pytest.mark.parametrize("ratio", [0.3, 0.7])
+@pytest.mark.parametrize("name", ["yolov3-nano", "yolov3-tiny-mobilenetv2"])
+def test_nearest_ends_at_legal_widths_near_those_of_the_threshold(
+    name, ratio, multiple, layer_keep, random_bundle
+):
+    bundle = random_bundle(build(name, 2, 64))
+    wished = plan_ratio(bundle, ratio, limits=BARE)
+    limits = Limits(layer_keep, multiple, "nearest")
+    plan = plan_ratio(bundle, ratio, limits=limits)
+    narrower = 0
+    for (index, before, after), (_, _, wish) in zip(plan.widths(), wished.widths(), strict=True):
+        if plan.coupling.free[plan.coupling.classes(index)].all():
+            assert after == limits.width(wish, before)
+            narrower += after < wish
+        else:
+            assert after == before
+    assert narrower  # else 'up' would do the same
+    assert plan.keep[~plan.coupling.free].all()
+
+
+# --- energy ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gammas", "delta", "kept"),
+    [
+        ([3, 4, 0.1, 12], 0.0, [3, 4, 0.1, 12]),
+        ([3, 4, 0.1, 12], 0.01, [3, 4, 12]),  # 0.01 of 169.01; with 9.01, 5 % would go
+        ([3, 4, 0.1, 12], 0.06, [4, 12]),
+        ([3, 4, 0.1, 12], 0.2, [12]),  # 25.01 of 169.01
+        ([-3, 4, -0.1, 12], 0.06, [4, 12]),  # the sign says nothing
+        ([0, 0, 5, 6], 0.0, [5, 6]),
+        ([1, 2, 3, 19], 0.9, [1, 2, 3, 19]),  # nothing stands out by a factor of 20
+        ([1, 2, 3, 20], 0.9, [20]),
+        ([1e-4, 9e-4, 2e-4, 3e-4], 0.01, [9e-4]),  # dead: the floor alone
+        ([1e-4, 2e-3, 2e-4, 3e-4], 0.0, [1e-4, 2e-3, 2e-4, 3e-4]),
+    ],
+)
+def test_energy_of_one_layer_by_hand(gammas, delta, kept, chain):
+    bundle = chain(gammas, [1.0, 1.0])
+    plan = plan_energy(bundle, delta, limits=BARE)
+    assert np.array(gammas)[plan.kept(0)].tolist() == kept
+    assert plan.kept(1).all()  # a threshold a layer
+
+
+def test_energy_drops_the_largest_prefix(random_bundle):
+    bundle = random_bundle(build("yolov3-tiny", 2, 64))
+    for key, gamma in bundle.weights.items():
+        if key.endswith("bn.weight"):
+            gamma.sub_(0.2).pow_(3)  # spread: random ones are all of a size
+    plan = plan_energy(bundle, 0.02, limits=BARE)
+    dropped = 0
+    for index, before, after in plan.widths():
+        if f"{index}.bn.weight" not in bundle.weights:
+            continue
+        gammas = sorted(bundle.weights[f"{index}.bn.weight"].abs().tolist())
+        total = sum(g * g for g in gammas)
+        fits = [k for k in range(before) if sum(g * g for g in gammas[:k]) <= 0.02 * total]
+        assert before - after == max(fits)
+        dropped += before - after
+    assert dropped > 100
+
+
+def test_a_shared_channel_goes_only_if_every_member_says_so(chain):
+    first, second = [1e-3, 1e-3, 1, 1], [1e-3, 1, 1e-3, 1]
+    plan = plan_energy(chain(first, second, between=ADD), 0.01, limits=BARE)
+    assert plan.kept(0).tolist() == [False, True, True, True]
+    regular = plan_energy(
+        chain(first, second, between=ADD), 0.01, Scoring(which="regular"), limits=BARE
+    )
+    assert regular.keep.all()
+
+
+def test_energy_keeps_floor_and_multiple(random_bundle):
+    bundle = random_bundle(build("yolov3-tiny", 2, 64))
+    bundle.weights["2.bn.weight"].fill_(1e-5)
+    plan = plan_energy(bundle, 0.3, limits=Limits(0.25, 8))
+    widths = {index: (before, after) for index, before, after in plan.widths()}
+    assert widths[2] == (32, 8)
+    assert "section 2 would keep less" in plan.notes[0]
+
+
+@pytest.mark.parametrize("delta", [-0.1, 1.0])
+def test_an_energy_out_of_range_is_named(delta, chain):
+    with pytest.raises(InputError, match="--energy"):
+        plan_energy(chain([1, 2]), delta)
+
+
+# --- cost -----------------------------------------------------------------------------------------
+
+SMALL = NET + CONV.format(12) + CONV.format(8) + CONV.format(8) + ADD + CONV.format(6) + END
+
+
+def every_cut(bundle: Bundle, limits: Limits) -> list[Cfg]:
+    """The networks that 0, 1, 2... channels less leave."""
+    n = int(couple(bundle.cfg).free.sum())
+    return [plan_ratio(bundle, k / n, limits=limits).narrowed for k in range(n)]
+
+
+def stairs(cfg: Cfg) -> float:
+    return totals(cfg).macs // 100_000
+
+
+def padded(cfg: Cfg) -> float:
+    """Channels are computed in eights, and a remainder costs extra: dents where none is left."""
+    cost = 0.0
+    for section in cfg:
+        if isinstance(section, Conv):
+            cost += -(-section.filters // 4) * 4 + (0.5 if section.filters % 4 else 0)
+    return cost
+
+
+@pytest.mark.parametrize("limits", [BARE, Limits(0.05, 4), Limits(0.05, 4, "nearest")])
+@pytest.mark.parametrize("cost", [stairs, lambda cfg: float(totals(cfg).parameters)])
+def test_the_smallest_cut_that_meets_a_target(cost, limits, random_bundle):
+    bundle = random_bundle(parse(SMALL))
+    costs = [cost(cfg) for cfg in every_cut(bundle, limits)]
+    assert len(set(costs)) > 3
+    for target in sorted(set(costs)):
+        first = next(k for k, c in enumerate(costs) if c <= target)
+        plan = plan_cost(bundle, cost, target, limits=limits)
+        assert cost(plan.narrowed) <= target
+        kept = int(plan_ratio(bundle, first / len(costs), limits=limits).keep.sum())
+        assert plan.keep.sum() == kept
+
+
+def test_with_dents_in_the_cost_no_cut_a_little_smaller_meets_the_target(random_bundle):
+    bundle = random_bundle(parse(SMALL))
+    costs = [padded(cfg) for cfg in every_cut(bundle, BARE)]
+    assert any(costs[k] < costs[k + 1] for k in range(len(costs) - 1))
+    exact = 0
+    for target in sorted(set(costs)):
+        plan = plan_cost(bundle, padded, target, limits=BARE)
+        n_dropped = int((~plan.keep).sum())
+        assert costs[n_dropped] <= target
+        assert all(costs[n_dropped - n] > target for n in LOOK_BACK if n <= n_dropped)
+        exact += n_dropped == next(k for k, c in enumerate(costs) if c <= target)
+    assert exact > 0.7 * len(set(costs))
+
+
+def test_a_cost_is_asked_once_a_network_and_seldom(random_bundle):
+    bundle = random_bundle(build("yolov3-tiny", 2, 64))
+    asked: list[Cfg] = []
+
+    def cost(cfg: Cfg) -> float:
+        asked.append(cfg)
+        return totals(cfg).macs
+
+    plan = plan_cost(bundle, cost, 0.4 * totals(bundle.cfg).macs, limits=Limits(0.05, 8))
+    assert len(asked) == len(set(asked)) <= 20
+    assert plan.narrowed in asked
+
+
+def test_the_largest_cut_need_not_be_the_cheapest(random_bundle):
+    bundle = random_bundle(parse(SMALL))
+    whole, least = (totals(cfg).macs for cfg in (every_cut(bundle, BARE)[k] for k in (0, -1)))
+
+    def cost(cfg: Cfg) -> float:
+        macs = totals(cfg).macs
+        return whole if macs == least else macs
+
+    plan = plan_cost(bundle, cost, 0.5 * whole, limits=BARE)
+    assert least < cost(plan.narrowed) <= 0.5 * whole
+
+
+def test_a_target_that_is_met_already_drops_nothing(random_bundle):
+    bundle = random_bundle(parse(SMALL))
+    assert plan_cost(bundle, lambda cfg: 1.0, 1.0).ratio == 0
+    assert plan_target(bundle, 1.0).ratio == 0
+
+
+def test_a_cost_out_of_reach_names_the_least_in_its_own_words(random_bundle):
+    bundle = random_bundle(parse(SMALL))
+    least = min(totals(cfg).macs for cfg in every_cut(bundle, Limits(0.5)))
+    told = f"1 MACs cannot be reached.* the least is {least} MACs .*keeps 50%.*lower --layer-keep"
+    with pytest.raises(InputError, match=told):
+        plan_cost(bundle, lambda cfg: totals(cfg).macs, 1, limits=Limits(0.5),
+                  tell="{:.0f} MACs".format)  # fmt: skip
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("importance", ["gamma", "l1"])
+@pytest.mark.parametrize(
+    "place",
+    [lambda b, s: plan_ratio(b, 0.5, s), lambda b, s: plan_energy(b, 0.1, s),
+     lambda b, s: plan_target(b, 0.5, scoring=s), ceiling],
+)  # fmt: skip
+def test_a_folded_bundle_is_refused_with_what_to_do(place, importance, random_bundle):
+    folded = fold_batchnorm(random_bundle(parse(SMALL)))
+    with pytest.raises(InputError, match="prune the bundle from before that step"):
+        place(folded, Scoring(importance))
+
+
+def test_rows_say_what_becomes_of_each_convolution(chain):
+    bundle = chain([4.0, 1.0, 3.0], [1.0, 2.0], [6.0, 5.0], between=ADD)
+    plan = plan_ratio(bundle, 0.2, Scoring(normalize="none", which="regular"), BARE)
+    first, second, third, last = plan.rows()
+    assert (first.section, first.kind, first.before, first.after) == (0, "3x3", 3, 2)
+    assert (first.score_min, first.score_median, first.score_max) == (1.0, 3.0, 4.0)
+    assert first.held == ()
+    assert second.held == third.held == (UNSCORED,)
+    assert second.score_min is None
+    assert last.held == ("output of the network (section 4)",)
+    assert json.loads(json.dumps([asdict(row) for row in plan.rows()]))[0]["score_max"] == 4.0
+    assert plan.widths() == [(r.section, r.before, r.after) for r in plan.rows()]
