@@ -17,7 +17,7 @@ from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.prune_step import dense_sections, require_possible, run_prune
-from yolo_slim.pipeline.pruning import make_plan, prune_bundle
+from yolo_slim.pipeline.pruning import Surroundings, make_plan, prune_bundle
 from yolo_slim.pipeline.recipe import PruneStep, read_recipe
 from yolo_slim.prune.layer_rank import gamma
 from yolo_slim.prune.layers import plan_layers, take_layers
@@ -58,7 +58,7 @@ def same(one: Bundle, other: Bundle) -> bool:
 
 @pytest.mark.parametrize("order", ["layers-first", "channels-first"])
 def test_layers_and_channels_come_in_the_order_asked_for(order, bundle):
-    both = run_prune(bundle, step(layers=2, ratio=0.4, order=order), None, silent)
+    both = run_prune(bundle, step(layers=2, ratio=0.4, order=order), Surroundings(silent))
     assert both.layers is not None and both.channels is not None
     verbs = [event.verb for event in both.bundle.history]
     ordered = {"layers-first": ["take_layers", "absorb", "take"],
@@ -69,27 +69,29 @@ def test_layers_and_channels_come_in_the_order_asked_for(order, bundle):
         if verb == "layers" or (verb == "rest" and order == "channels-first"):
             by_hand = take_layers(by_hand, plan_layers(by_hand, 2, gamma).dropped)
         else:
-            by_hand = prune_bundle(by_hand, make_plan(by_hand, step(ratio=0.4)), True)
+            by_hand = prune_bundle(
+                by_hand, make_plan(by_hand, step(ratio=0.4), Surroundings(silent)), True
+            )
     assert same(both.bundle, by_hand)
     assert len(residual_blocks(both.bundle.cfg)) == 4
 
 
 def test_a_target_is_a_share_of_the_network_before_its_layers_went(bundle):
-    done = run_prune(bundle, step(layers=2, target_macs=0.5), None, silent)
+    done = run_prune(bundle, step(layers=2, target_macs=0.5), Surroundings(silent))
     share = totals(done.bundle.cfg).macs / totals(bundle.cfg).macs
     assert 0.47 < share <= 0.5
-    easy = run_prune(bundle, step(layers=6, target_params=0.99), None, silent)
+    easy = run_prune(bundle, step(layers=6, target_params=0.99), Surroundings(silent))
     assert easy.channels is not None and easy.channels.ratio == 0  # the layers alone were enough
 
 
 def test_layers_alone_leave_every_width(bundle):
-    done = run_prune(bundle, step(layers=3), None, silent)
+    done = run_prune(bundle, step(layers=3), Surroundings(silent))
     assert done.channels is None and not done.zeros
     assert [e.verb for e in done.bundle.history] == ["take_layers"]
 
 
 def test_layers_and_zeros_go_together(bundle):
-    done = run_prune(bundle, step(layers=3, granularity="2:4"), None, silent)
+    done = run_prune(bundle, step(layers=3, granularity="2:4"), Surroundings(silent))
     assert [event.verb for event in done.bundle.history] == ["take_layers", "zero"]
     assert {found.share for found in done.zeros if not found.left_alone} == {0.5}
 
@@ -97,13 +99,13 @@ def test_layers_and_zeros_go_together(bundle):
 @pytest.mark.parametrize("rank", ["similarity", "drop-one"])
 def test_ranks_that_ask_images_get_them_and_are_repeatable(rank, bundle, digits):
     data = read_dataset(digits, None, None, "train")
-    asked = step(layers=2, layer_rank=rank, layer_images=4)
-    once, again = (run_prune(bundle, asked, data, silent, seed=3) for _ in range(2))
+    asked = step(layers=2, layer_rank=rank, n_images=4)
+    once, again = (run_prune(bundle, asked, Surroundings(silent, data, seed=3)) for _ in range(2))
     assert once.layers is not None and again.layers is not None
     assert once.layers.scores.tolist() == again.layers.scores.tolist()
     assert len(once.layers.dropped) == 2
     with pytest.raises(InputError, match=f"--layer-rank {rank} asks images: name --data"):
-        run_prune(bundle, asked, None, silent)
+        run_prune(bundle, asked, Surroundings(silent))
 
 
 def test_dense_words_and_numbers(bundle):
@@ -173,7 +175,7 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def test_prune_layers_and_channels_tell_both(place, digits, capsys):
-    command = f"prune model --layers 2 --layer-rank similarity --data {digits} --layer-images 3 "
+    command = f"prune model --layers 2 --layer-rank similarity --data {digits} --n-images 3 "
     assert status(command + "--target-macs 0.6 --out slim --json slim.json") == 0
     told = json.loads((place / "slim.json").read_text())
     assert told["after"]["macs"] <= 0.6 * told["before"]["macs"]

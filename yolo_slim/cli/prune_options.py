@@ -1,59 +1,108 @@
-"""The options of `prune` for layers and zeros, and what is printed of them."""
+"""The options of `prune`."""
 
 from __future__ import annotations
 
-from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from yolo_slim.cfg import Conv
-from yolo_slim.cli.options import console
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.prune_options import Dense as DenseSections
-from yolo_slim.pipeline.prune_options import Granularity as GranularityName
-from yolo_slim.pipeline.prune_options import LayerRank as LayerRankName
-from yolo_slim.pipeline.prune_options import Norm as NormName
-from yolo_slim.pipeline.prune_options import Order as OrderName
-from yolo_slim.pipeline.prune_options import Within as WithinName
-from yolo_slim.pipeline.prune_step import Pruned
-from yolo_slim.prune.masks import GAINS
+from yolo_slim.pipeline import prune_options as options
 
 LAYERS, ZEROS = "Layers", "Zeros"
 
+Ratio = Annotated[
+    float | None, typer.Option(help="Share of the channels that go; without a target, 0.5.")
+]
+Energy = Annotated[
+    float | None,
+    typer.Option(help="Share of each layer's sum of squared importances that may go."),
+]
+TargetMacs = Annotated[float | None, typer.Option(help="Share of the MACs to reach.")]
+TargetParams = Annotated[float | None, typer.Option(help="Share of the parameters to reach.")]
+TargetLatency = Annotated[
+    float | None, typer.Option(help="Milliseconds an image to reach, in ONNX Runtime on this CPU.")
+]
+Adapt = Annotated[
+    bool,
+    typer.Option(
+        help="To a latency layer by layer, each time where the least AP is lost: needs data, takes "
+        "minutes."
+    ),
+]
+LayerKeep = Annotated[float, typer.Option(help="Least share a convolution keeps.")]
+Multiple = Annotated[int, typer.Option(help="Round kept channels to a multiple.")]
+Rounding = Annotated[
+    options.Rounding, typer.Option(help="Which multiple; none under --layer-keep.")
+]
+Importance = Annotated[
+    options.Importance,
+    typer.Option(
+        help="What a channel is judged by: |gamma|; that times the kernels that read it; its own "
+        "kernel's norm (l1, l2) or distance to the others (fpgm); what the loss says (taylor, "
+        "needs data); random, as a control."
+    ),
+]
+Reduce = Annotated[
+    options.Reduce,
+    typer.Option("--reduce", "--score", help="How the channels that a shortcut ties are one."),
+]
+Normalize = Annotated[
+    options.Normalize, typer.Option(help="Compare within a layer, or as they are.")
+]
+Which = Annotated[
+    options.Which,
+    typer.Option(help="Let all channels go, or only those that nothing is tied to."),
+]
+Absorb = Annotated[
+    bool, typer.Option(help="Move the constant output of pruned channels into the next layer.")
+]
+Recalibrate = Annotated[
+    Path | None,
+    typer.Option(help="Data, as for --data, whose training images give new running statistics."),
+]
+NImages = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Images that similarity, drop-one, taylor, --adapt and --recalibrate ask."
+    ),
+]
+Sweep = Annotated[
+    bool, typer.Option(help="Remove nothing: AP against ratio on --data, and the knee.")
+]
+Sensitivity = Annotated[
+    bool, typer.Option(help="With --sweep: AP with each layer cut alone, as a heat map.")
+]
 Layers = Annotated[
     int | None, typer.Option(min=1, help="Residual blocks that go.", rich_help_panel=LAYERS)
 ]
 LayerRank = Annotated[
-    LayerRankName,
+    options.LayerRank,
     typer.Option(
         rich_help_panel=LAYERS,
         help="The lowest go: by the last BatchNorm; by what they change on images; by AP lost.",
     ),
 ]
-LayerImages = Annotated[
-    int, typer.Option(min=1, help="For similarity, drop-one.", rich_help_panel=LAYERS)
-]
 Order = Annotated[
-    OrderName, typer.Option(help="Beside a target for channels.", rich_help_panel=LAYERS)
+    options.Order, typer.Option(help="Beside a target for channels.", rich_help_panel=LAYERS)
 ]
 Granularity = Annotated[
-    GranularityName,
+    options.Granularity,
     typer.Option(
         rich_help_panel=ZEROS,
         help="channel cuts; weight, kernel set the share --ratio to 0, 2:4 half of every four.",
     ),
 ]
 Within = Annotated[
-    WithinName,
+    options.Within,
     typer.Option(
         rich_help_panel=ZEROS,
         help="network: one threshold for all layers; layer: each loses the share.",
     ),
 ]
 KernelNorm = Annotated[
-    NormName, typer.Option(help="What makes a kernel small.", rich_help_panel=ZEROS)
+    options.Norm, typer.Option(help="What makes a kernel small.", rich_help_panel=ZEROS)
 ]
 Dense = Annotated[
     str,
@@ -64,7 +113,7 @@ Dense = Annotated[
 ]
 
 
-def read_dense(text: str) -> DenseSections:
+def read_dense(text: str) -> options.Dense:
     """'heads,first,12' -> ('heads', 'first', 12); 'none' -> ()."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     found: list[Any] = []
@@ -78,63 +127,3 @@ def read_dense(text: str) -> DenseSections:
                 f"--dense {text}: {word!r} is neither heads, nor first, nor the number of a section"
             )
     return tuple(found)
-
-
-def print_layers(pruned: Pruned) -> None:
-    """Which blocks went, beside those that stay."""
-    plan = pruned.layers
-    if plan is None:
-        return
-    table = Table("block", "score", "", title=f"{len(plan.dropped)} of {len(plan.blocks)} blocks")
-    for block, score in zip(plan.blocks, plan.scores, strict=True):
-        place = f"{block.branch[0]} to {block.shortcut}"
-        table.add_row(place, f"{score:.4g}", "goes" if block in plan.dropped else "")
-    console.print(table)
-
-
-def print_zeros(pruned: Pruned, granularity: str) -> None:
-    """How many zeros each convolution has, which are left alone and why, and who gains."""
-    if not pruned.zeros:
-        return
-    n_zeros = sum(found.n_zeros for found in pruned.zeros)
-    n_weights = sum(found.n_weights for found in pruned.zeros)
-    title = f"{n_zeros:,} of {n_weights:,} weights are 0 ({n_zeros / n_weights:.1%})"
-    table = Table("section", "weights", "zeros", "", title=title)
-    for found in pruned.zeros:
-        section = pruned.bundle.cfg[found.index]
-        assert isinstance(section, Conv)
-        table.add_row(
-            f"{found.index} {section.size}x{section.size}", f"{found.n_weights:,}",
-            f"{found.share:.1%}", f"dense: {found.left_alone}" if found.left_alone else "",
-        )  # fmt: skip
-    console.print(table)
-    console.print(f"who gains: {GAINS[granularity]}")
-    console.print("train keeps these zeros (--no-keep-zeros lets them go)")
-
-
-def layer_numbers(pruned: Pruned) -> list[dict[str, Any]]:
-    """The blocks for a JSON file, whose numbers know no infinity."""
-    plan = pruned.layers
-    if plan is None:
-        return []
-    return [
-        {
-            "first": block.branch[0],
-            "shortcut": block.shortcut,
-            "score": float(score) if isfinite(score) else None,
-            "dropped": block in plan.dropped,
-        }
-        for block, score in zip(plan.blocks, plan.scores, strict=True)
-    ]
-
-
-def zero_numbers(pruned: Pruned) -> list[dict[str, Any]]:
-    return [
-        {
-            "section": found.index,
-            "weights": found.n_weights,
-            "zeros": found.n_zeros,
-            "left_alone": found.left_alone,
-        }
-        for found in pruned.zeros
-    ]

@@ -27,6 +27,7 @@ from yolo_slim.files import require_writable, whole_file
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
+from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe import (
     START,
     ExportStep,
@@ -315,7 +316,10 @@ class _Runner:
         )
 
     def _prune(self, step: PruneStep, bundle: Bundle) -> Bundle:
-        done = run_prune(bundle, step, self.train_data, self._progress, self.recipe.seed)
+        around = Surroundings(
+            self._progress, self.train_data, threads=self.threads, seed=self.recipe.seed
+        )
+        done = run_prune(bundle, step, around)
         for text in done.notes:
             note(self.console, text)
         return done.bundle

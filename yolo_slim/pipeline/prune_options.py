@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from yolo_slim.train.settings import MAX_SEED
 
-Importance = Literal["gamma", "gamma-kernel", "l1", "l2", "fpgm", "random"]
+Importance = Literal["gamma", "gamma-kernel", "l1", "l2", "fpgm", "taylor", "random"]
 Reduce = Literal["max", "mean", "sum", "first"]
 Normalize = Literal["layer", "none"]
 Which = Literal["shortcut", "regular"]
@@ -21,13 +21,15 @@ Norm = Literal["l1", "l2"]
 Section = Annotated[int, Field(ge=0)]
 Dense = tuple[Literal["heads", "first"] | Section, ...]
 
-PLACEMENTS = ("ratio", "energy", "target_macs", "target_params")
+PLACEMENTS = ("ratio", "energy", "target_macs", "target_params", "target_latency_ms")
 """How much goes: one of them is named."""
 
 
 class ChannelOptions(BaseModel):
     """One of PLACEMENTS says how much goes, the rest which channels: see prune/scores.py.
 
+    adapt: to target_latency_ms by NetAdapt's steps. recalibrate: on how many training images
+    running statistics are measured anew after the cut. batch_size: of what is asked of images.
     `score` is what `reduce` was called first.
     """
 
@@ -35,6 +37,8 @@ class ChannelOptions(BaseModel):
     energy: Annotated[float, Field(ge=0, lt=1)] | None = None
     target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
     target_params: Annotated[float, Field(gt=0, le=1)] | None = None
+    target_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    adapt: bool = False
     layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
     multiple: Annotated[int, Field(ge=1)] = 1
     rounding: Rounding = "up"
@@ -44,15 +48,17 @@ class ChannelOptions(BaseModel):
     which: Which = "shortcut"
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     absorb: bool = True
+    recalibrate: Annotated[int, Field(ge=0)] = 0
+    batch_size: Annotated[int, Field(ge=1)] = 8
 
 
 class LayerOptions(BaseModel):
-    """layers: residual blocks that go. layer_images: on how many images 'similarity' and
-    'drop-one' ask; of the training images, so that the others still tell the truth."""
+    """layers: residual blocks that go. n_images: on how many images 'similarity', 'drop-one',
+    'taylor' and NetAdapt ask; of the training images, so that the others still tell the truth."""
 
     layers: Annotated[int, Field(ge=1)] | None = None
     layer_rank: LayerRank = "gamma"
-    layer_images: Annotated[int, Field(ge=1)] = 200
+    n_images: Annotated[int, Field(ge=1)] = 200
     order: Order = "layers-first"
 
 
@@ -69,6 +75,7 @@ class ZeroOptions(BaseModel):
 class _Asked(Protocol):
     ratio: float | None
     layers: int | None
+    adapt: bool
     granularity: Granularity
 
 
@@ -83,6 +90,8 @@ def require_target(step: _Asked) -> None:
     if granularity == "channel":
         if len(named) != 1 and not (step.layers and not named):
             raise ValueError(f"name exactly one of {', '.join(PLACEMENTS)}")
+        if step.adapt and named != ["target_latency_ms"]:
+            raise ValueError("adapt goes to a latency: name target_latency_ms")
     elif set(named) - {"ratio"}:
         raise ValueError(f"granularity {granularity} sets to 0 and leaves all MACs: name a ratio")
     elif granularity == "2:4" and named:

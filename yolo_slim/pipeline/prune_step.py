@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-
-import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Block, Cfg, Conv, totals
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.errors import InputError
-from yolo_slim.fold import fold_batchnorm
 from yolo_slim.pipeline.prune_options import Dense, placements
-from yolo_slim.pipeline.pruning import make_plan, prune_bundle
+from yolo_slim.pipeline.pruning import Progress, Surroundings, make_plan, numbers_on, prune_bundle
 from yolo_slim.pipeline.recipe import PruneStep
-from yolo_slim.pipeline.scoring import input_batches, require_boxes, require_classes, score
+from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
 from yolo_slim.prune.plan import Plan
-from yolo_slim.runtime.detector import Detector
-from yolo_slim.runtime.session import NetworkSession
-from yolo_slim.weights import network_of
+from yolo_slim.prune.recalibrate import recalibrate
 
-Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""A bar with that text, giving advance(done, total)."""
+_NOTHING = Surroundings(lambda text: nullcontext(lambda done, total: None))
 
 
 @dataclass(frozen=True)
@@ -44,27 +36,21 @@ class Pruned:
         return () if self.channels is None else self.channels.notes
 
 
-def run_prune(
-    bundle: Bundle, step: PruneStep, data: Dataset | None, progress: Progress, seed: int = 0
-) -> Pruned:
-    """Does what the step says. data: training images, for the ranks that ask them."""
-    if needs_images(step) and data is None:
-        raise InputError(
-            f"--layer-rank {step.layer_rank} asks images: name --data FILE, or --images DIR with "
-            "--annotations FILE; gamma needs none"
-        )
+def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
+    """Does what the step says. Raises InputError for what cannot be, before it is done."""
     done = Pruned(bundle)
     if step.layers is not None and step.order == "layers-first":
-        done = _layers(done, step, data, progress, seed)
+        done = _layers(done, step, around)
     if step.granularity != "channel":
         done = _zeros(done, step)
     elif placements(step):
-        plan = make_plan(done.bundle, _of_the_whole(step, bundle.cfg, done.bundle.cfg))
+        asked = _of_the_whole(step, bundle.cfg, done.bundle.cfg)
+        plan = make_plan(done.bundle, asked, around)
         cut = prune_bundle(done.bundle, plan, step.absorb)
         done = replace(done, bundle=cut, channels=plan)
     if step.layers is not None and step.order == "channels-first":
-        done = _layers(done, step, data, progress, seed)
-    return done
+        done = _layers(done, step, around)
+    return _recalibrated(done, step, around) if step.recalibrate else done
 
 
 def require_possible(bundle: Bundle, step: PruneStep) -> None:
@@ -75,12 +61,14 @@ def require_possible(bundle: Bundle, step: PruneStep) -> None:
     if step.granularity != "channel":
         zero_weights(bundle, "2:4", dense=dense_sections(bundle.cfg, step.dense))
     elif placements(step) and not (step.layers and step.order == "layers-first"):
-        make_plan(bundle, step)
+        if step.target_latency_ms is None:  # which would have to be measured
+            make_plan(bundle, step.model_copy(update={"importance": "gamma"}), _NOTHING)
 
 
 def needs_images(step: PruneStep) -> bool:
-    """Whether its layers are ranked by images."""
-    return step.layers is not None and step.layer_rank != "gamma"
+    """Whether anything of it asks images."""
+    by_images = step.layers is not None and step.layer_rank != "gamma"
+    return by_images or step.importance == "taylor" or step.adapt or step.recalibrate > 0
 
 
 def dense_sections(cfg: Cfg, dense: Dense) -> frozenset[int]:
@@ -97,12 +85,19 @@ def dense_sections(cfg: Cfg, dense: Dense) -> frozenset[int]:
     return frozenset(found)
 
 
-def _layers(
-    done: Pruned, step: PruneStep, data: Dataset | None, progress: Progress, seed: int
-) -> Pruned:
+def _layers(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
     assert step.layers is not None
-    plan = plan_layers(done.bundle, step.layers, _rank(step, data, progress, seed))
+    plan = plan_layers(done.bundle, step.layers, _rank(step, around))
     return replace(done, bundle=take_layers(done.bundle, plan.dropped), layers=plan)
+
+
+def _recalibrated(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
+    some = around.recalibrating().some(step.recalibrate, "--recalibrate")
+    n_images = len(some.samples)
+    with around.progress("running statistics") as advance:
+        batches = input_batches(some, done.bundle.cfg, n_images)
+        fresh = recalibrate(done.bundle, batches, lambda n: advance(n, n_images))
+    return replace(done, bundle=fresh)
 
 
 def _zeros(done: Pruned, step: PruneStep) -> Pruned:
@@ -134,15 +129,12 @@ def _of_the_whole(step: PruneStep, whole: Cfg, left: Cfg) -> PruneStep:
     )
 
 
-def _rank(step: PruneStep, data: Dataset | None, progress: Progress, seed: int) -> Rank:
+def _rank(step: PruneStep, around: Surroundings) -> Rank:
     if step.layer_rank == "gamma":
         return gamma
-    assert data is not None
-    order = np.random.default_rng(seed).permutation(len(data.samples))[: step.layer_images]
-    some = replace(data, samples=tuple(data.samples[k] for k in sorted(order)))
-    if step.layer_rank == "similarity":
-        return partial(_by_similarity, some=some, progress=progress)
-    return partial(_by_drop_one, some=some, progress=progress)
+    some = around.some(step.n_images, f"--layer-rank {step.layer_rank}")
+    ask = _by_similarity if step.layer_rank == "similarity" else _by_drop_one
+    return partial(ask, some=some, progress=around.progress)
 
 
 def _by_similarity(
@@ -157,12 +149,6 @@ def _by_similarity(
 def _by_drop_one(
     bundle: Bundle, blocks: tuple[Block, ...], some: Dataset, progress: Progress
 ) -> Scores:
-    require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
-    require_boxes(some)
-
-    def ap(candidate: Bundle) -> float:
-        folded = fold_batchnorm(candidate)  # the same answers in less time
-        return score(Detector(NetworkSession(network_of(folded.cfg, folded.weights))), some)["AP"]
-
+    numbers = numbers_on(some)
     with progress("AP without each layer") as advance:
-        return drop_one(bundle, blocks, ap, advance)
+        return drop_one(bundle, blocks, lambda candidate: numbers(candidate)["AP"], advance)

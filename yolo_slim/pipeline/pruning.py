@@ -1,24 +1,109 @@
-"""From a prune step to a pruned bundle."""
+"""From a prune step to the plan of its channels, with what the plan asks of data and clock."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
 from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import Cfg
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.errors import DataError, InputError
+from yolo_slim.fold import fold_batchnorm
+from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.scoring import require_boxes, require_classes, score
+from yolo_slim.pipeline.timing import cfg_latency_ms
 from yolo_slim.prune.cut import absorb, take
+from yolo_slim.prune.latency_table import LatencyTable
 from yolo_slim.prune.limits import Limits
-from yolo_slim.prune.place import plan_energy, plan_ratio, plan_target
+from yolo_slim.prune.netadapt import plan_netadapt
+from yolo_slim.prune.place import plan_cost, plan_energy, plan_ratio, plan_target
 from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.scores import Scoring
+from yolo_slim.prune.taylor import taylor_evidence
+from yolo_slim.runtime.detector import Detector
+from yolo_slim.runtime.session import NetworkSession
+from yolo_slim.train.loss import detection_loss
+from yolo_slim.weights import network_of
+
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""A bar with that text, giving advance(done, total)."""
+
+CALIBRATIONS = 4
+"""How often NetAdapt goes on from a network that takes longer than its table has said."""
+
+TABLE_SECONDS = 0.04
+"""How long a single convolution is timed, five times over."""
 
 
-def make_plan(bundle: Bundle, step: PruneStep) -> Plan:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step may ask beyond the bundle. data: training images with boxes, None without any.
+
+    recalibration: those that running statistics are measured on; None takes those of data.
+    threads: of the CPU that latency is measured on. seed: of the choice of images.
+    """
+
+    progress: Progress
+    data: Dataset | None = None
+    recalibration: Dataset | None = None
+    threads: int = 1
+    seed: int = 0
+
+    def recalibrating(self, images: Dataset | None = None) -> Surroundings:
+        """The same with other images to recalibrate on; as data, for None."""
+        images = images or self.recalibration or self.data
+        return replace(self, data=images, recalibration=images)
+
+    def some(self, n_images: int, asked_by: str) -> Dataset:
+        """Up to `n_images` of the data, drawn without replacement.
+
+        Raises InputError, naming what asked for them, where there is no data.
+        """
+        if self.data is None:
+            raise InputError(
+                f"{asked_by} asks images: name --data FILE, or --images DIR with --annotations FILE"
+            )
+        n_all = len(self.data.samples)
+        places = np.random.default_rng(self.seed).permutation(n_all)[:n_images]
+        return replace(self.data, samples=tuple(self.data.samples[k] for k in sorted(places)))
+
+
+def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
+    """The COCO numbers of a bundle on these images, in torch."""
+
+    def numbers(bundle: Bundle) -> dict[str, float]:
+        require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
+        folded = fold_batchnorm(bundle)  # the same answers in less time
+        network = network_of(folded.cfg, folded.weights).to(memory_format=torch.channels_last)
+        return score(Detector(NetworkSession(network)), some)
+
+    require_boxes(some)
+    return numbers
+
+
+def make_plan(bundle: Bundle, step: PruneStep, around: Surroundings) -> Plan:
     """The plan that a prune step asks for."""
-    scoring = Scoring(step.importance, step.reduce, step.normalize, step.which, step.seed)
+    scoring = scoring_of(bundle, step, around)
     limits = Limits(step.layer_keep, step.multiple, step.rounding)
     if step.ratio is not None:
         return plan_ratio(bundle, step.ratio, scoring, limits)
     if step.energy is not None:
         return plan_energy(bundle, step.energy, scoring, limits)
+    if step.target_latency_ms is not None:
+        if step.adapt:
+            return _adapted(bundle, step, around, scoring, limits)
+        return plan_cost(
+            bundle, lambda cfg: cfg_latency_ms(cfg, around.threads), step.target_latency_ms,
+            scoring, limits, tell="{:.3g} ms".format,
+        )  # fmt: skip
     if step.target_macs is not None:
         return plan_target(bundle, step.target_macs, "macs", scoring, limits)
     assert step.target_params is not None
@@ -28,3 +113,72 @@ def make_plan(bundle: Bundle, step: PruneStep) -> Plan:
 def prune_bundle(bundle: Bundle, plan: Plan, with_absorb: bool) -> Bundle:
     """Absorbs, if asked to, and cuts."""
     return take(absorb(bundle, plan) if with_absorb else bundle, plan)
+
+
+def _adapted(
+    bundle: Bundle, step: PruneStep, around: Surroundings, scoring: Scoring, limits: Limits
+) -> Plan:
+    assert step.target_latency_ms is not None
+    numbers = numbers_on(around.some(step.n_images, "--adapt"))
+
+    def single_ms(cfg: Cfg) -> float:
+        return cfg_latency_ms(cfg, around.threads, TABLE_SECONDS)
+
+    def score(plan: Plan) -> float:
+        return numbers(prune_bundle(bundle, plan, step.absorb))["AP"]
+
+    table = LatencyTable(single_ms)
+    cfg, target_ms, plan, n_steps = bundle.cfg, step.target_latency_ms, None, 0
+    for _ in range(CALIBRATIONS):
+        # Layers added up are not quite the network: what was found is measured, and gone on from.
+        table.calibrate(cfg, cfg_latency_ms(cfg, around.threads))
+        with around.progress("NetAdapt") as advance:
+            found = plan_netadapt(
+                bundle, table, target_ms, score, scoring, limits, start=plan, progress=advance
+            )
+        plan, n_steps = found.plan, n_steps + len(found.steps)
+        cfg = plan.narrowed
+        measured_ms = cfg_latency_ms(cfg, around.threads)
+        if measured_ms <= target_ms:
+            told = f"{measured_ms:.3g} ms measured, after {n_steps} steps by a table of layers"
+            return replace(plan, notes=(*plan.notes, told))
+    raise InputError(
+        f"--adapt found no network of {target_ms:.3g} ms: what the table of layers says is "
+        f"{measured_ms:.3g} ms when it is measured, after {CALIBRATIONS} corrections; is this "
+        "machine busy with other work?"
+    )
+
+
+def scoring_of(bundle: Bundle, step: PruneStep, around: Surroundings) -> Scoring:
+    """How the step judges channels; the evidence of 'taylor' is gathered here."""
+    scoring = Scoring(step.importance, step.reduce, step.normalize, step.which, step.seed)
+    if step.importance != "taylor":
+        return scoring
+    some = around.some(step.n_images, "--importance taylor")
+    bundle.cfg.require_yolos()
+    bundle.require_batchnorm("prune")
+    require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
+    with around.progress("slopes of the loss") as advance:
+        batches = _batches(bundle.cfg, some, step.batch_size, advance)
+        network = network_of(bundle.cfg, bundle.weights)
+        return replace(scoring, evidence=taylor_evidence(network, batches, _loss))
+
+
+def _batches(
+    cfg: Cfg, data: Dataset, size: int, advance: Callable[[int, int], None]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images [B, C, H, W], 0 to 1, as they are, and their targets [N, 6]."""
+    items = TrainingSet(data, cfg.input_hw, cfg.resize_mode, channels=cfg.net.channels, cache="off")
+    for start in range(0, len(items), size):
+        batch = collate([items[k] for k in range(start, min(start + size, len(items)))])
+        if isinstance(batch, DataError):
+            raise batch
+        images, targets, _ = batch
+        yield images.float() / 255, targets
+        advance(min(start + size, len(items)), len(items))
+
+
+def _loss(network: Network, batch: tuple[Tensor, Tensor]) -> Tensor:
+    images, targets = batch
+    terms = detection_loss(network(images), targets, network.cfg)
+    return sum(terms.values(), images.new_zeros(()))

@@ -4,67 +4,113 @@ from __future__ import annotations
 
 import csv
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import couple
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
-from yolo_slim.pipeline.scoring import input_batches, score
+from yolo_slim.knee import cost_within, knee
+from yolo_slim.pipeline.pruning import Surroundings, numbers_on, prune_bundle, scoring_of
+from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.scoring import input_batches
+from yolo_slim.pipeline.timing import bundle_latency_ms
+from yolo_slim.prune.limits import Limits
+from yolo_slim.prune.place import plan_ratio
+from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.recalibrate import recalibrate
-from yolo_slim.prune.sensitivity import Group
-from yolo_slim.prune.sweep import Point
+from yolo_slim.prune.scores import score_classes
+from yolo_slim.prune.sensitivity import Group, sensitivity
+from yolo_slim.prune.sweep import Point, sweep
 from yolo_slim.report.sweep_page import SweepPage, write_sweep_page
-from yolo_slim.runtime.detector import Detector
-from yolo_slim.runtime.latency import measure_latency
-from yolo_slim.runtime.session import OnnxSession, TorchSession
+
+Layers = tuple[tuple[Group, tuple[float, ...]], ...]
 
 CSV, JSON, PAGE = "sweep.csv", "sweep.json", "sweep.html"
-RECALIBRATION_IMAGES = 200
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """points: by rising ratio, uncut first. knee: the ratio before the fall, None without a fall.
+    """points: by rising ratio, uncut first. knee: the ratio before the fall, None without one.
     layers: AP of each group cut alone, one a share of `shares`; empty where it was not asked for.
     """
 
     points: tuple[Point, ...]
     knee: float | None
     shares: tuple[float, ...] = ()
-    layers: tuple[tuple[Group, tuple[float, ...]], ...] = ()
+    layers: Layers = ()
+
+    @classmethod
+    def of(
+        cls, points: Sequence[Point], shares: Sequence[float] = (), layers: Layers = ()
+    ) -> Sweep:
+        bend = knee([point.ratio for point in points], [point.AP for point in points])
+        return cls(tuple(points), bend, tuple(shares), layers)
 
 
-def bundle_scorer(dataset: Dataset, threads: int) -> Callable[[Bundle], dict[str, float]]:
-    """The COCO numbers of a bundle in torch, BatchNorm folded."""
-    return lambda bundle: score(Detector(TorchSession(bundle, threads)), dataset)
+class Sweeper:
+    """Cuts one bundle as a prune step says, again and again, and scores what is left.
+
+    val_data: what AP is measured on. around: see Surroundings; with images to recalibrate on, each
+    cut network gets its own running statistics before it is scored.
+    """
+
+    def __init__(
+        self, bundle: Bundle, step: PruneStep, val_data: Dataset, around: Surroundings
+    ) -> None:
+        self.bundle, self.step, self.around = bundle, step, around
+        self.limits = Limits(step.layer_keep, step.multiple, step.rounding)
+        self.scoring = scoring_of(bundle, step, around)
+        self.numbers = numbers_on(val_data)
+        self.batches: list[Tensor] = []
+        if around.recalibration is not None:
+            some = around.recalibrating().some(step.n_images, "--recalibrate")
+            # Read once, used at every point.
+            self.batches = list(input_batches(some, bundle.cfg, step.n_images))
+
+    def points(self, progress: Callable[[int, int], None] | None = None) -> list[Point]:
+        """The curve: see prune.sweep."""
+        return sweep(
+            self.bundle,
+            lambda ratio: self._cut(plan_ratio(self.bundle, ratio, self.scoring, self.limits)),
+            self.numbers,
+            lambda bundle: bundle_latency_ms(bundle, self.around.threads),
+            progress=progress,
+        )
+
+    def layers(self, progress: Callable[[int, int], None] | None = None) -> Layers:
+        """AP of each group of layers cut alone, at sensitivity.SHARES."""
+        coupling = couple(self.bundle.cfg)
+        found = sensitivity(
+            self.bundle.cfg,
+            coupling,
+            score_classes(self.bundle, coupling, self.scoring),
+            lambda plan: self.numbers(self._cut(plan))["AP"],
+            progress=progress,
+        )
+        return tuple(found.items())
+
+    def _cut(self, plan: Plan) -> Bundle:
+        cut = prune_bundle(self.bundle, plan, self.step.absorb)
+        return recalibrate(cut, self.batches) if self.batches else cut
 
 
-def latency_ms(bundle: Bundle, threads: int, rounds: int = 3) -> float:
-    """Median milliseconds for one image in ONNX Runtime on this CPU."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        export_onnx(bundle, path)
-        opener = partial(OnnxSession, path, threads)
-        return measure_latency({"it": opener}, rounds)["it"].median_ms
-
-
-def recalibration_batches(
-    bundle: Bundle, dataset: Dataset, n_images: int = RECALIBRATION_IMAGES, seed: int = 0
-) -> list[Tensor]:
-    """Images to recalibrate from, read once: [B, channels, H, W], 0..1."""
-    return list(input_batches(dataset, bundle.cfg, n_images, seed))
-
-
-def recalibrated(batches: Sequence[Tensor]) -> Callable[[Bundle], Bundle]:
-    """What brings a cut network's statistics up to date: nothing where there are no images."""
-    return partial(recalibrate, batches=batches) if batches else lambda bundle: bundle
+def verdict(found: Sweep, loss: float = 0.005) -> str:
+    """The curve in a sentence or two."""
+    whole = found.points[0]
+    ratios, APs = ([getattr(p, name) for p in found.points] for name in ("ratio", "AP"))
+    free = cost_within(ratios, APs, loss)
+    told = f"Without any training, AP stays within {loss} of {whole.AP:.3f} up to ratio {free:.2f}"
+    if found.knee is None:
+        return f"{told}; the curve has no knee."
+    at = next(point for point in found.points if point.ratio == found.knee)
+    beyond = next((point for point in found.points if point.ratio > found.knee), None)
+    cliff = "" if beyond is None else f", and {beyond.AP:.3f} at {beyond.ratio:.2f}"
+    return f"{told}; the knee is at {found.knee:.2f}: AP {at.AP:.3f} there{cliff}."
 
 
 def write_sweep(

@@ -49,6 +49,7 @@ def plan_netadapt(
     limits: Limits = USUAL,
     n_steps: int = STEPS,
     n_candidates: int = CANDIDATES,
+    start: Plan | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Adapted:
     """Narrows one group of layers at a time, after Yang et al. (NetAdapt, ECCV 2018).
@@ -56,12 +57,12 @@ def plan_netadapt(
     predict_ms: latency of a cfg from a table, see `LatencyTable`. score: AP of a plan, measured on
     pictures without any training. Each step asks every group by itself for the same saving, the
     rest of the way over the steps that are left; the cheapest by score are measured, and that with
-    the least AP lost per millisecond is taken.
+    the least AP lost per millisecond is taken. start: a plan to go on from.
 
     Raises InputError, with the least latency found, where all groups together cannot reach it.
     """
     placer = Placer(bundle, scoring, limits)
-    plan = placer.dropping(0)
+    plan = start or placer.dropping(0)
     now_ms = predict_ms(plan.narrowed)
     AP = score(plan)
     steps: list[Step] = []
