@@ -1,5 +1,6 @@
 """The document floor: read, check, measure, couple and edit a cfg. Imports no torch."""
 
+from yolo_slim.cfg.channel_cost import channel_macs
 from yolo_slim.cfg.coupling import Coupling, couple
 from yolo_slim.cfg.deepen import deepen
 from yolo_slim.cfg.document import Cfg
@@ -93,6 +94,7 @@ __all__ = [
     "Totals",
     "Upsample",
     "Yolo",
+    "channel_macs",
     "couple",
     "deepen",
     "divisible",

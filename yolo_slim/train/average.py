@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
-from yolo_slim.train.sparsity import sparse_gammas, zero_like
+from yolo_slim.train.sparsity import zero_like
 
 
 class Average(WeightAveraging):
@@ -38,4 +38,5 @@ class Average(WeightAveraging):
         if pl_module.settings.sparsity:
             assert self._average_model is not None
             averaged: Any = self._average_model.module.network
-            zero_like(sparse_gammas(averaged), sparse_gammas(pl_module.network))
+            gammas = pl_module.sparsity.gammas
+            zero_like(gammas.parameters(averaged), gammas.parameters(pl_module.network))

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from yolo_slim.errors import InputError
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.ranges import require
+from yolo_slim.train.sparsity_settings import SparsitySettings
 
 OPTIMIZERS, SCHEDULES = ("adamw", "sgd"), ("cosine", "cfg")
 PRECISIONS = ("auto", "bf16", "float32", "float64")
@@ -48,7 +50,7 @@ class TrainSettings:
     lr: peak learning rate; warmup_epochs of it rise linearly.
     optimizer: 'adamw' or 'sgd' (with Nesterov's momentum). schedule: 'cosine', or 'cfg' for the
     policy of [net].
-    sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone.
+    sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone. sparse: how.
     distill: weight of the teacher's logits beside the labels, where there is a teacher.
     multi_scale: the input grows and shrinks by up to this factor; 1 leaves it.
     ema_decay: of the averaged weights that come out, 0..1.
@@ -70,6 +72,7 @@ class TrainSettings:
     warmup_epochs: float = 1.0
     loss: LossSettings = field(default_factory=LossSettings)
     sparsity: float = 0.0
+    sparse: SparsitySettings = field(default_factory=SparsitySettings)
     distill: float = 1.0
     multi_scale: float = 1.0
     accumulate: int = 1
@@ -111,3 +114,5 @@ class TrainSettings:
                 "profile-steps": (self.profile_steps, self.profile_steps >= 0, "0 or more"),
             }
         )  # fmt: skip
+        for name, value in ({} if self.sparsity else self.sparse.changed()).items():
+            raise InputError(f"--sparsity-{name} {value} means nothing without --sparsity S")
