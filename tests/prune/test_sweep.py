@@ -10,7 +10,7 @@ from yolo_slim.prune.cut import take
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.scores import score_classes
 from yolo_slim.prune.sensitivity import SHARES, groups, sensitivity
-from yolo_slim.prune.sweep import FINEST, sweep
+from yolo_slim.prune.sweep import FINEST, GRID, sweep
 from yolo_slim.zoo import build
 
 BN = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=1\nactivation=leaky\n"
@@ -64,6 +64,20 @@ def test_a_fall_that_leaves_something_is_followed_to_the_end_of_the_grid(bundle)
     cliff = Cliff(bundle, 0.25, after=0.3)
     sweep(bundle, cliff.cut, cliff.score, n_closer=0)
     assert cliff.asked[-1] == 0.95
+
+
+def test_the_same_cut_is_not_measured_twice(bundle):
+    cliff, scored = Cliff(bundle, 2), []
+    capped = {r: take(bundle, plan_ratio(bundle, min(r, 0.45))) for r in GRID}
+
+    def score(candidate):
+        scored.append(candidate)
+        return cliff.score(candidate)
+
+    points = sweep(bundle, capped.__getitem__, score, n_closer=0)
+    assert [point.ratio for point in points] == [0, *GRID]
+    assert len(scored) == 6  # uncut, 0.1 to 0.4, and all the others alike
+    assert len({point.macs for point in points}) == 6
 
 
 def test_level_quality_needs_no_closer_look(bundle):

@@ -29,20 +29,21 @@ def run(out: Path, devices: int, *how: str) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("taught", "optimizer", "precision", "tolerance"),
+    ("taught", "optimizer", "precision", "how", "tolerance"),
     [
-        ("taught", "adamw", "float64", 1e-9),
+        ("taught", "adamw", "float64", "constant", 1e-9),
+        ("alone", "adamw", "float64", "together", 1e-9),
         # Rounding grows from step to step, the faster the higher the learning rate.
-        ("taught", "adamw", "float32", 1e-3),
-        pytest.param("alone", "adamw", "float64", 1e-9, marks=pytest.mark.slow),
-        pytest.param("taught", "sgd", "float64", 1e-9, marks=pytest.mark.slow),
+        ("taught", "adamw", "float32", "constant", 1e-3),
+        pytest.param("alone", "adamw", "float64", "constant", 1e-9, marks=pytest.mark.slow),
+        pytest.param("taught", "sgd", "float64", "constant", 1e-9, marks=pytest.mark.slow),
     ],
 )
 def test_two_processes_are_one_with_the_doubled_batch(
-    tmp_path, taught, optimizer, precision, tolerance
+    tmp_path, taught, optimizer, precision, how, tolerance
 ):
-    (whole,) = run(tmp_path / "one", 1, taught, optimizer, precision)
-    halves = run(tmp_path / "two", 2, taught, optimizer, precision)
+    (whole,) = run(tmp_path / "one", 1, taught, optimizer, precision, how)
+    halves = run(tmp_path / "two", 2, taught, optimizer, precision, how)
     assert len(whole["losses"]) == 20
     for step, (one, left, right) in enumerate(
         zip(whole["losses"], halves[0]["losses"], halves[1]["losses"], strict=True)

@@ -1,4 +1,4 @@
-"""Sparsity is a soft threshold that knows nothing of batches, and it travels as announced."""
+"""Sparsity knows nothing of batches, and it travels as announced."""
 
 from __future__ import annotations
 
@@ -6,73 +6,15 @@ import math
 
 import pytest
 import torch
-from torch.utils.data import Dataset
+from sparse_training import TINY, trained
 
-from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import couple, parse
-from yolo_slim.data.loader import collate
+from yolo_slim.cfg import couple
 from yolo_slim.nn.network import Network
-from yolo_slim.train.loop import train
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import GAMMA_LR_FACTOR, gamma_lr, shrink, sparse_gammas, zero_like
-from yolo_slim.weights import random_weights
+from yolo_slim.train.sparsity import GAMMA_LR_FACTOR, gamma_lr, sparse_gammas, zero_like
 from yolo_slim.zoo import build
-
-BN = "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
-TINY = parse(
-    "[net]\nwidth=32\nheight=32\n" + BN * 2
-    + "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n"
-    + "[yolo]\nmask=0\nanchors=16,16\nclasses=1\n"
-)  # fmt: skip
-
-
-class Pictures(Dataset):
-    """Eight pictures of noise with one box each; item i is the same in every epoch."""
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int):
-        draw = torch.Generator().manual_seed(index)
-        image = torch.randint(0, 256, (3, 32, 32), generator=draw, dtype=torch.uint8)
-        return image, torch.tensor([[0, 6.0, 6.0, 22.0, 22.0]]), ()
-
-
-def trained(tmp_path, monkeypatch, **changes) -> tuple[list[float], Bundle]:
-    """Every amount by which gammas were shrunk, and the bundle that came out."""
-    amounts: list[float] = []
-    import yolo_slim.train.module as module
-
-    def spy(gammas, amount):
-        amounts.append(amount)
-        shrink(gammas, amount)
-
-    monkeypatch.setattr(module, "shrink", spy)
-    options = {"epochs": 2, "batch_size": 2, "sparsity": 0.5, "precision": "float32",
-               "validations": 0, **changes}  # fmt: skip
-    settings = TrainSettings(**options)
-    bundle = Bundle(TINY, random_weights(TINY))
-    return amounts, train(bundle, Pictures(), collate, settings, tmp_path / "run")
-
-
-@pytest.mark.parametrize("amount", [0.0, 0.1, 0.3, 5.0])
-def test_shrink_is_the_proximal_step_of_the_absolute_value(amount):
-    """argmin over z of amount |z| + (z - gamma)^2 / 2, found by search."""
-    gammas = torch.linspace(-1, 1, 21, dtype=torch.float64)
-    grid = torch.linspace(-1, 1, 20001, dtype=torch.float64)
-    cost = amount * grid.abs() + (grid - gammas[:, None]) ** 2 / 2
-    expected = grid[cost.argmin(dim=1)]
-    shrink([gammas], amount)
-    torch.testing.assert_close(gammas, expected, atol=1e-4, rtol=0)
-
-
-def test_shrink_never_crosses_zero_and_stays_there():
-    gammas = torch.tensor([0.05, -0.05, 0.0, 0.2])
-    for _ in range(50):
-        shrink([gammas], 0.01)
-    assert gammas.tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
 def test_only_gammas_that_may_go_are_judged():
@@ -120,7 +62,6 @@ def test_an_undefended_gamma_travels_what_was_planned(tmp_path, monkeypatch):
         return 0.0 * sum(p.sum() for p in self.network.parameters())
 
     monkeypatch.setattr(DetectorModule, "training_step", indifferent)
-    monkeypatch.setattr(DetectorModule, "on_train_epoch_end", lambda self: None)
     amounts, bundle = trained(tmp_path, monkeypatch, lr=1e-3, sparsity=0.7, ema_decay=0.0, epochs=5)
     settings = TrainSettings(epochs=5, lr=1e-3, sparsity=0.7)
     planned = 0.7 * lr_sum(gamma_lr(settings), 20, 4)
@@ -139,7 +80,6 @@ def test_a_gamma_rests_where_the_loss_pulls_and_goes_where_it_pulls_less(tmp_pat
         return idle - (pulls * self.network.get_parameter("0.bn.weight")).sum()
 
     monkeypatch.setattr(DetectorModule, "training_step", pulled)
-    monkeypatch.setattr(DetectorModule, "on_train_epoch_end", lambda self: None)
     _, bundle = trained(tmp_path, monkeypatch, lr=1e-3, sparsity=0.5, ema_decay=0.0, epochs=5)
     held, lost, idle, _ = bundle.weights["0.bn.weight"].tolist()
     assert held > 1 > lost > idle

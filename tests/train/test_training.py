@@ -8,11 +8,10 @@ from torch.utils.data import Dataset
 
 from yolo_slim.data.loader import collate
 from yolo_slim.errors import InputError
-from yolo_slim.train.loop import _announce_travel, train
+from yolo_slim.train.loop import train
 from yolo_slim.train.loss import detection_loss
-from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import gamma_lr, shrink, zero_like
+from yolo_slim.train.sparsity import zero_like
 from yolo_slim.train.targets import assign
 from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
@@ -28,21 +27,6 @@ class Squares(Dataset):
         image = torch.full((3, 32, 32), 90, dtype=torch.uint8)
         image[:, 4 + index : 20 + index, 8:24] = 250
         return image, torch.tensor([[index % 2, 8.0, 4.0 + index, 24.0, 20.0 + index]]), ()
-
-
-def test_soft_threshold_stops_at_zero():
-    gammas = [torch.tensor([0.5, -0.5, 0.05, 0.0])]
-    shrink(gammas, 0.1)
-    torch.testing.assert_close(gammas[0], torch.tensor([0.4, -0.4, 0.0, 0.0]))
-
-
-def test_an_undefended_gamma_travels_what_is_announced():
-    from yolo_slim.train.schedule import lr_share
-
-    gamma = [torch.ones(1, dtype=torch.float64)]
-    for step in range(50):
-        shrink(gamma, 0.5 * 1e-2 * lr_share(step, 50, 5))
-    assert 1 - gamma[0].item() == pytest.approx(0.5 * lr_sum(1e-2, 50, 5), abs=1e-9)
 
 
 def test_a_dead_channel_is_dead_in_the_average():
@@ -148,20 +132,6 @@ def test_the_last_epoch_is_scored_and_an_old_score_tells_its_epoch(random_bundle
     assert [line.split("AP ")[1].split("  ")[0] for line in lines] == [
         "0.100", "0.100 (of epoch 1)", "0.200", "0.200 (of epoch 3)", "0.300",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("n_steps", "stronger_helps"), [(10, False), (60, True)])
-def test_too_little_travel_is_told_with_advice_that_can_be_followed(n_steps, stronger_helps):
-    console = Console(file=StringIO(), width=400)
-    settings = TrainSettings(epochs=1, lr=1e-3, sparsity=0.1)
-    _announce_travel(settings, n_steps, 3, console)
-    told = console.file.getvalue()
-    travel = 0.1 * lr_sum(gamma_lr(settings), n_steps, 3)
-    assert 1 <= int(told.split("Use about ")[1].split()[0]) * travel < 1 + travel
-    assert ("or sparsity" in told) == stronger_helps
-    if stronger_helps:
-        assert float(told.split("or sparsity ")[1]) == pytest.approx(0.1 / travel, rel=0.1)
-        assert float(told.split("or sparsity ")[1]) < 1
 
 
 def test_at_the_end_of_an_epoch_one_state_is_kept(random_bundle, tmp_path, monkeypatch):

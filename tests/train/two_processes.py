@@ -15,6 +15,7 @@ from yolo_slim.train.loop import train
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.train.processes import rank
 from yolo_slim.train.settings import Machines, TrainSettings
+from yolo_slim.train.sparsity_settings import SparsitySettings
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -39,7 +40,15 @@ class Noise(Dataset):
         return image, torch.cat((class_ids, corners, corners + sides), dim=1), ()
 
 
-def losses(out: Path, devices: int, taught: bool, optimizer: str, precision: str) -> list[float]:
+HOW = {
+    "constant": SparsitySettings(),
+    "together": SparsitySettings("local", 0.6, weight="macs", penalty="group", patience=1),
+}
+
+
+def losses(
+    out: Path, devices: int, taught: bool, optimizer: str, precision: str, how: str
+) -> list[float]:
     """The loss of each step of this process in a sparse training, with a teacher or without."""
     found: list[float] = []
     step = DetectorModule.training_step
@@ -59,6 +68,7 @@ def losses(out: Path, devices: int, taught: bool, optimizer: str, precision: str
     batch_size = 8 // devices
     settings = TrainSettings(
         epochs=1, batch_size=batch_size, lr=1e-3, optimizer=optimizer, sparsity=0.1,
+        sparse=HOW[how],
         precision=precision, workers=0,
         machines=Machines(devices, strategy="ddp" if devices > 1 else "auto"),
     )  # fmt: skip
@@ -70,4 +80,4 @@ def losses(out: Path, devices: int, taught: bool, optimizer: str, precision: str
 
 
 if __name__ == "__main__":
-    losses(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "taught", sys.argv[4], sys.argv[5])
+    losses(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "taught", *sys.argv[4:])

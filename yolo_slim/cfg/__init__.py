@@ -1,6 +1,7 @@
 """The document floor: read, check, measure, couple and edit a cfg. Imports no torch."""
 
 from yolo_slim.cfg.blocks import Block, drop_blocks, residual_blocks
+from yolo_slim.cfg.channel_cost import channel_macs
 from yolo_slim.cfg.coupling import Coupling, couple
 from yolo_slim.cfg.deepen import deepen
 from yolo_slim.cfg.document import Cfg
@@ -95,6 +96,7 @@ __all__ = [
     "Totals",
     "Upsample",
     "Yolo",
+    "channel_macs",
     "couple",
     "deepen",
     "divisible",

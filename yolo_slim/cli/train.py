@@ -63,7 +63,13 @@ from yolo_slim.cli.train_options import (
     Schedule,
     Shift,
     ShowBatch,
+    SparsityFraction,
+    SparsityPatience,
+    SparsityPenaltyName,
+    SparsityScheduleName,
+    SparsityStepName,
     SparsityStrength,
+    SparsityWeightName,
     Strategy,
     SyncBatchnorm,
     Teacher,
@@ -82,12 +88,14 @@ from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
 from yolo_slim.pipeline.scoring import network_scorer, require_boxes
+from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
 from yolo_slim.runtime.session import default_workers
 from yolo_slim.train.checkpoint import CHECKPOINT
 from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.processes import is_first_process
 from yolo_slim.train.settings import Machines, TrainSettings
+from yolo_slim.train.sparsity_settings import LEAST_IMPORTANT, SparsitySettings
 from yolo_slim.zoo import names as zoo_names
 
 REACH = 2.0
@@ -107,6 +115,12 @@ def train(
     size: Size = None,
     sparsity: SparsityStrength = 0.0,
     keep_zeros: KeepZeros = None,
+    sparsity_schedule: SparsityScheduleName = "constant",
+    sparsity_fraction: SparsityFraction = LEAST_IMPORTANT,
+    sparsity_weight: SparsityWeightName = "none",
+    sparsity_penalty: SparsityPenaltyName = "l1",
+    sparsity_step: SparsityStepName = "proximal",
+    sparsity_patience: SparsityPatience = 0,
     teacher: Teacher = None,
     distill: Distill = 1.0,
     batch_size: BatchSize = None,
@@ -169,6 +183,8 @@ def train(
         "checkpoint_minutes": checkpoint_minutes, "seed": seed,
         "workers": default_workers() if workers is None else workers,
         "machines": Machines(devices, num_nodes, strategy, sync_batchnorm),
+        "sparse": SparsitySettings(sparsity_schedule, sparsity_fraction, sparsity_weight,
+                                   sparsity_penalty, sparsity_step, sparsity_patience),
     }  # fmt: skip
     loss = {
         "box": box_loss, "box_weight": box_weight, "objectness": objectness,
@@ -196,7 +212,7 @@ def train(
             trained = _train_classifier(
                 source, backbone_weights, data, typed, loss, pictures, out, resume
             )
-        _save(trained, out, epochs, profile_steps)
+        _save(trained, out, profile_steps)
         return
     train_data = dataset(data, images, annotations, "train")
     require_boxes(train_data)
@@ -237,8 +253,9 @@ def train(
             console=console,
             told={"augmentation": str(augmentation), "data": fingerprint(train_data),
                   "teacher": "none" if teacher_bundle is None else fingerprint(teacher_bundle)},
+            ap_curve=None if val_data is None else ap_curve_on(val_data),
         )  # fmt: skip
-    _save(trained, out, epochs, profile_steps)
+    _save(trained, out, profile_steps)
 
 
 def _start(source: ModelSource, data: Dataset, backbone_weights: str | None, seed: int) -> Bundle:
@@ -310,9 +327,10 @@ def _telling_how_to_go_on(checkpoint: Path) -> Iterator[None]:
         raise Interrupted(f"stopped; the same command {how}") from None
 
 
-def _save(trained: Bundle, out: Path, epochs: int, profile_steps: int) -> None:
+def _save(trained: Bundle, out: Path, profile_steps: int) -> None:
     if profile_steps or not is_first_process():
         return
     save_bundle(trained, out / BUNDLE_IN_RUN)
+    epochs = trained.history[-1].settings["epochs"]
     plural = "" if epochs == 1 else "s"
     console.print(f"{out / BUNDLE_IN_RUN}: trained {epochs} epoch{plural}")

@@ -9,13 +9,56 @@ import typer
 
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.cache import CacheMode
+from yolo_slim.train.sparsity_settings import (
+    SparsityPenalty,
+    SparsitySchedule,
+    SparsityStep,
+    SparsityWeight,
+)
 
 PICTURES, LOSS, SPEED, MACHINES = "Pictures", "Loss", "Speed", "Machines"
+SPARSITY = "Sparsity"
 
 RunFolder = Annotated[Path, typer.Option("--out", help="Run folder: bundle, checkpoints, logs.")]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.")]
 SparsityStrength = Annotated[
-    float, typer.Option(min=0, help="Gammas shrink by their lr x this a step; stay below 1.")
+    float,
+    typer.Option(
+        min=0,
+        help="S: gammas shrink by their lr x S a step; stay below 1.",
+        rich_help_panel=SPARSITY,
+    ),
+]
+SparsityScheduleName = Annotated[
+    SparsitySchedule,
+    typer.Option(
+        help="From the middle on S/100 for none; for all (global); for the largest (local).",
+        rich_help_panel=SPARSITY,
+    ),
+]
+SparsityFraction = Annotated[
+    float,
+    typer.Option(help="Of the gammas, that local goes on with.", rich_help_panel=SPARSITY),
+]
+SparsityWeightName = Annotated[
+    SparsityWeight,
+    typer.Option(help="macs: a channel is pulled by what it costs.", rich_help_panel=SPARSITY),
+]
+SparsityPenaltyName = Annotated[
+    SparsityPenalty,
+    typer.Option(help="group: coupled channels are pulled as one.", rich_help_panel=SPARSITY),
+]
+SparsityStepName = Annotated[
+    SparsityStep,
+    typer.Option(help="proximal ends in zeros; sign is as published.", rich_help_panel=SPARSITY),
+]
+SparsityPatience = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Stop where N epochs have freed no more channels; 0: never.",
+        rich_help_panel=SPARSITY,
+    ),
 ]
 KeepZeros = Annotated[
     bool | None,

@@ -82,7 +82,9 @@ def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
     def numbers(bundle: Bundle) -> dict[str, float]:
         require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
         folded = fold_batchnorm(bundle)  # the same answers in less time
-        network = network_of(folded.cfg, folded.weights).to(memory_format=torch.channels_last)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = network_of(folded.cfg, folded.weights).to(device)
+        network = network.to(memory_format=torch.channels_last)
         return score(Detector(NetworkSession(network)), some)
 
     require_boxes(some)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.augment import Augmentation
-from yolo_slim.errors import RecipeError
+from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.prune_options import (
     ChannelOptions,
     LayerOptions,
@@ -21,6 +22,14 @@ from yolo_slim.pipeline.prune_options import (
 )
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import MAX_SEED, TrainSettings
+from yolo_slim.train.sparsity_settings import (
+    LEAST_IMPORTANT,
+    SparsityPenalty,
+    SparsitySchedule,
+    SparsitySettings,
+    SparsityStep,
+    SparsityWeight,
+)
 
 START = "model"
 """The name by which a step may refer to the model that the recipe starts from."""
@@ -125,6 +134,12 @@ class TrainStep(_Step):
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
     keep_zeros: bool | None = None
+    sparsity_schedule: SparsitySchedule = "constant"
+    sparsity_fraction: Annotated[float, Field(gt=0, lt=1)] = LEAST_IMPORTANT
+    sparsity_weight: SparsityWeight = "none"
+    sparsity_penalty: SparsityPenalty = "l1"
+    sparsity_step: SparsityStep = "proximal"
+    sparsity_patience: Annotated[int, Field(ge=0)] = 0
     distill: Annotated[float, Field(ge=0)] = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
@@ -138,11 +153,22 @@ class TrainStep(_Step):
     def settings(self, seed: int, workers: int) -> TrainSettings:
         of_loss = {"box_loss", "box_weight", "objectness", "cells"}
         chosen = self.model_dump(exclude={"verb", "name", "teacher"} | of_loss)
+        sparse = {f.name: chosen.pop(f"sparsity_{f.name}") for f in fields(SparsitySettings)}
         loss = LossSettings(
             box=self.box_loss, box_weight=self.box_weight, objectness=self.objectness,
             cells=self.cells,
         )  # fmt: skip
-        return TrainSettings(seed=seed, workers=workers, loss=loss, **chosen)
+        return TrainSettings(
+            seed=seed, workers=workers, loss=loss, sparse=SparsitySettings(**sparse), **chosen
+        )
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> TrainStep:
+        try:
+            self.settings(seed=0, workers=0)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):

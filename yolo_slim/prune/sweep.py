@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import totals
+from yolo_slim.cfg import Cfg, totals
 
 GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Ratios that are looked at first."""
@@ -52,8 +52,15 @@ def sweep(
     is below COLLAPSED_SHARE of that of the uncut network.
     """
     n_all = 1 + len(ratios) + n_closer
+    known: dict[Cfg, Point] = {}
 
     def measured(ratio: float, candidate: Bundle) -> Point:
+        if candidate.cfg in known:  # no layer has anything left to give
+            return replace(known[candidate.cfg], ratio=ratio)
+        known[candidate.cfg] = point = asked(ratio, candidate)
+        return point
+
+    def asked(ratio: float, candidate: Bundle) -> Point:
         numbers, total = score(candidate), totals(candidate.cfg)
         latency = None if latency_ms is None else latency_ms(candidate)
         return Point(

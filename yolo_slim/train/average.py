@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
-from yolo_slim.train.sparsity import sparse_gammas, zero_like
+from yolo_slim.train.sparsity import zero_like
 
 
 class Average(WeightAveraging):
@@ -38,6 +38,7 @@ class Average(WeightAveraging):
         assert self._average_model is not None
         averaged: Any = self._average_model.module.network
         if pl_module.settings.sparsity:
-            zero_like(sparse_gammas(averaged), sparse_gammas(pl_module.network))
+            gammas = pl_module.sparsity.gammas
+            zero_like(gammas.parameters(averaged), gammas.parameters(pl_module.network))
         if pl_module.kept_zeros is not None:
             pl_module.kept_zeros.restore(averaged)

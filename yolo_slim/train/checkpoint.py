@@ -17,6 +17,9 @@ from yolo_slim.weights import Weights
 
 CHECKPOINT = "last.ckpt"
 
+STOPPED = "yolo_slim_stopped"
+"""Key of a checkpoint whose training has ended before its last epoch, because it was done."""
+
 CIRCUMSTANCES = "yolo_slim"
 """What a checkpoint says beyond Lightning's: option -> value, as they were typed."""
 
@@ -81,8 +84,9 @@ def remove_unfinished(checkpoint: Path) -> None:
 
 
 def finished_weights(saved: dict[str, Any], module: Any) -> Weights | None:
-    """The averaged weights of a training that had done all its steps; None if some are to come."""
-    if int(saved["global_step"]) < module.n_steps:
+    """The averaged weights of a training that had done all its steps, or all that were worth it;
+    None if some are to come."""
+    if int(saved["global_step"]) < module.n_steps and not saved.get(STOPPED):
         return None
     return {
         key.removeprefix("network."): tensor.contiguous()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import warnings
@@ -33,15 +32,17 @@ from yolo_slim.train.checkpoint import (
     remove_unfinished,
     resumable,
 )
+from yolo_slim.train.gamma_watch import GammaWatch
 from yolo_slim.train.logs import join_logs, keep_earlier_log
 from yolo_slim.train.module import DetectorModule, n_optimizer_steps
+from yolo_slim.train.processes import is_first_process
 from yolo_slim.train.progress import TrainingProgress
-from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import Machines, TrainSettings
-from yolo_slim.train.sparsity import ENOUGH_TRAVEL, UNDEFENDED, gamma_lr
 from yolo_slim.train.teacher import Teacher
 from yolo_slim.train.timing import ProfileSteps, StepClock
-from yolo_slim.weights import weights_of
+from yolo_slim.train.travel import announce_travel
+from yolo_slim.train.verdict import ApCurve, tell_verdict
+from yolo_slim.weights import Weights, weights_of
 
 _ONCE: DataLoader[Any] = DataLoader([0])  # type: ignore[arg-type]
 """One validation step: the score reads its images itself."""
@@ -60,14 +61,16 @@ def train(
     resume: bool = False,
     console: Console | None = None,
     told: dict[str, Any] | None = None,
+    ap_curve: ApCurve | None = None,
 ) -> Bundle:
     """Trains for `settings.epochs` and returns the averaged weights.
 
     data: items for `collate`, with set_epoch(epoch); batches are (images, targets, faults), where
     faults names the pictures that could not be read. score: see DetectorModule. told: what else a
-    resumed training must have in common with the one that was begun, option -> value. `out`
-    receives checkpoints/last.ckpt after every epoch and every `settings.checkpoint_minutes`,
-    metrics.csv and TensorBoard's events.
+    resumed training must have in common with the one that was begun, option -> value. ap_curve:
+    what a cut of the trained bundle costs, for the verdict on sparsity. `out` receives
+    checkpoints/last.ckpt after every epoch and every `settings.checkpoint_minutes`, metrics.csv,
+    TensorBoard's events, and sparsity.json.
 
     Raises InputError for a bundle without BatchNorm and for a checkpoint that is of another
     training, RunError where the loss is not a number, KeyboardInterrupt where it was stopped.
@@ -98,14 +101,21 @@ def train(
     if module.kept_zeros is not None:
         console.print(f"{len(module.kept_zeros):,} numbers of kernels are 0 and stay 0")
     if settings.sparsity:
-        _announce_travel(settings, module.n_steps, module.n_warmup, console)
+        announce_travel(settings, module.sparsity, module.schedule(), module.n_steps, console)
+
+    def ended(weights: Weights, epochs: int) -> Bundle:
+        trained = bundle.then("train", _event(settings, teacher, epochs), weights=weights)
+        if settings.sparsity and not settings.profile_steps and is_first_process():
+            tell_verdict(trained, out, console, ap_curve)
+        return trained
+
     start = checkpoint if resume and checkpoint.is_file() else None
     if start is not None:
         saved = resumable(start, module)
         done = finished_weights(saved, module)
         if done is not None:
             note(console, f"{start} is of the last step: nothing was left to train")
-            return bundle.then("train", _event(settings, teacher), weights=done)
+            return ended(done, int(saved["epoch"]) + 1)
         _tell_other_length(saved, module, console)
         keep_earlier_log(out)
     remove_unfinished(checkpoint)
@@ -127,6 +137,7 @@ def train(
                 [profile]
                 if settings.profile_steps
                 else [
+                    GammaWatch(console),
                     TrainingProgress(label, settings.epochs, console),
                     KeepState(checkpoint, settings.checkpoint_minutes),
                 ]
@@ -157,7 +168,7 @@ def train(
         join_logs(out)
     _tell_left_out(module.left_out, console)
     weights = {k.removeprefix("network."): v for k, v in weights_of(module).items()}
-    return bundle.then("train", _event(settings, teacher), weights=weights)
+    return ended(weights, trainer.current_epoch)
 
 
 def _settled(machines: Machines) -> Machines:
@@ -202,38 +213,18 @@ def _tell_left_out(left_out: dict[str, int], console: Console) -> None:
         )  # fmt: skip
 
 
-def _event(settings: TrainSettings, teacher: Bundle | None) -> dict[str, Any]:
-    told = {"epochs": settings.epochs, "batch_size": settings.batch_size, "lr": settings.lr}
+def _event(settings: TrainSettings, teacher: Bundle | None, epochs: int) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "epochs": epochs, "batch_size": settings.batch_size, "lr": settings.lr,
+    }  # fmt: skip
     if settings.sparsity:
         told["sparsity"] = settings.sparsity
+        told |= {f"sparsity_{name}": value for name, value in settings.sparse.changed().items()}
     if settings.keep_zeros:
         told["keep_zeros"] = True
     if teacher is not None:
         told["distill"] = settings.distill
     return {**told, "seed": settings.seed}
-
-
-def _announce_travel(
-    settings: TrainSettings, n_steps: int, n_warmup: int, console: Console
-) -> None:
-    travel = settings.sparsity * lr_sum(gamma_lr(settings), n_steps, n_warmup)
-    console.print(
-        f"sparsity {settings.sparsity:g}: a gamma that the loss does not defend travels "
-        f"{travel:.2f} towards 0 in {n_steps} steps"
-    )
-    if travel < ENOUGH_TRAVEL:
-        epochs = math.ceil(settings.epochs / travel)
-        stronger = float(f"{settings.sparsity / travel:.2g}")
-        way_out = f"about {epochs} epochs" + (
-            f", or sparsity {stronger:g}" if stronger < UNDEFENDED else ""
-        )
-        warn(
-            console,
-            f"gammas start near 1, and {travel:.2f} is below {ENOUGH_TRAVEL}: few will arrive. "
-            f"Use {way_out}",
-        )
-    if settings.sparsity >= UNDEFENDED:
-        warn(console, f"with sparsity {UNDEFENDED} or more no gamma can be defended")
 
 
 def has_bf16() -> bool:

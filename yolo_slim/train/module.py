@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,7 +23,7 @@ from yolo_slim.train.optimizer import make_optimizer
 from yolo_slim.train.processes import mean_over_processes, n_processes, rank
 from yolo_slim.train.schedule import Schedule, darknet_schedule, lr_share
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.train.sparsity import shrink, sparse_gammas
+from yolo_slim.train.sparsity import Sparsity
 from yolo_slim.train.sync_batchnorm import synchronised
 from yolo_slim.train.teacher import Teacher, logit_loss
 from yolo_slim.train.timing import StepClock
@@ -58,11 +59,13 @@ class DetectorModule(pl.LightningModule):
         self.clock = clock or StepClock.stopped()
         self.told = told or {}
         self.steps_per_epoch = steps_per_epoch
+        self.sparsity = Sparsity(bundle.cfg, settings, self.n_steps)
         self.multi_scale = MultiScale(bundle.cfg, settings.multi_scale, settings.seed)
         # A function and no module: the checkpoint holds the network once, under its own names.
         self.run = torch.compile(network.forward) if settings.compiled else network.forward
         self.scored: tuple[int, dict[str, float]] | None = None
         self.left_out: dict[str, int] = {}
+        self.ends_early = False  # after this epoch, which was not planned as the last
 
     @property
     def weights_dtype(self) -> torch.dtype:
@@ -87,6 +90,7 @@ class DetectorModule(pl.LightningModule):
             "--schedule": s.schedule,
             "--sparsity": s.sparsity,
             "--keep-zeros": f"{len(self.kept_zeros)} zeros" if self.kept_zeros else None,
+            **({f"--sparsity-{k}": v for k, v in asdict(s.sparse).items()} if s.sparsity else {}),
             "--batch-size": s.batch_size,
             "--accumulate": s.accumulate,
             "--seed": s.seed,
@@ -164,7 +168,8 @@ class DetectorModule(pl.LightningModule):
         # Counted from the end, so that the last epoch is always scored.
         every = max(1, round(self.settings.epochs / max(1, self.settings.validations)))
         epoch = self.current_epoch + 1
-        if self.score is not None and (self.settings.epochs - epoch) % every == 0:
+        due = (self.settings.epochs - epoch) % every == 0 or self.ends_early
+        if self.score is not None and due:
             numbers = {}
             if self.trainer.is_global_zero:
                 # In float32, as `evaluate` will: what is scored is what is kept.
@@ -179,13 +184,13 @@ class DetectorModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.network, self.settings)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._schedule())
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule())
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def _schedule(self) -> Schedule:
+    def schedule(self) -> Schedule:
         if self.settings.schedule == "cfg":
             return darknet_schedule(net_keys(self.cfg), self.n_steps)
         return lambda step: lr_share(step, self.n_steps, self.n_warmup)
@@ -207,18 +212,9 @@ class DetectorModule(pl.LightningModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.settings.sparsity:
             lr = optimizer.param_groups[-1]["lr"]  # that of the gammas
-            shrink(sparse_gammas(self.network), lr * self.settings.sparsity)
+            self.sparsity.step(self.network, lr, self.global_step)
         if self.kept_zeros is not None:
             self.kept_zeros.restore(self.network)
-
-    def on_train_epoch_end(self) -> None:
-        gammas = sparse_gammas(self.network)
-        if gammas:
-            values = torch.cat([g.detach().abs() for g in gammas])
-            self.log("gamma_below_0.01", (values < 0.01).float().mean())
-            for logger in self.loggers:
-                if isinstance(logger, pl.loggers.TensorBoardLogger):
-                    logger.experiment.add_histogram("gamma", values, self.current_epoch)
 
 
 def n_optimizer_steps(n_batches: int, accumulate: int) -> int:

@@ -61,7 +61,7 @@ class TrainingProgress(pl.Callback):
             if epoch != trainer.current_epoch + 1:
                 shown[-1] += f" (of epoch {epoch})"
         if module.settings.sparsity:
-            shown.append(f"gamma<0.01 {numbers.get('gamma_below_0.01', 0):.0%}")
+            shown.append(f"dead {numbers.get('gamma_dead_0.01', 0):.0%}")
         text = f"{self.label} " + "  ".join(shown)
         self.bar.update(self.task, description=text)
         if not self.console.is_terminal:

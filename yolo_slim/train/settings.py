@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from yolo_slim.errors import InputError
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.ranges import require
+from yolo_slim.train.sparsity_settings import SparsitySettings
 
 OPTIMIZERS, SCHEDULES = ("adamw", "sgd"), ("cosine", "cfg")
 PRECISIONS = ("auto", "bf16", "float32", "float64")
@@ -48,7 +50,7 @@ class TrainSettings:
     lr: peak learning rate; warmup_epochs of it rise linearly.
     optimizer: 'adamw' or 'sgd' (with Nesterov's momentum). schedule: 'cosine', or 'cfg' for the
     policy of [net].
-    sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone.
+    sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone. sparse: how.
     keep_zeros: numbers of kernels that are 0 in the bundle stay 0; None: where its history says
     that they were put there.
     distill: weight of the teacher's logits beside the labels, where there is a teacher.
@@ -73,6 +75,7 @@ class TrainSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     sparsity: float = 0.0
     keep_zeros: bool | None = None
+    sparse: SparsitySettings = field(default_factory=SparsitySettings)
     distill: float = 1.0
     multi_scale: float = 1.0
     accumulate: int = 1
@@ -114,3 +117,5 @@ class TrainSettings:
                 "profile-steps": (self.profile_steps, self.profile_steps >= 0, "0 or more"),
             }
         )  # fmt: skip
+        for name, value in ({} if self.sparsity else self.sparse.changed()).items():
+            raise InputError(f"--sparsity-{name} {value} means nothing without --sparsity S")
