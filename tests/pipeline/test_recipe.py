@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from yolo_slim.errors import RecipeError
-from yolo_slim.pipeline.recipe import PruneStep, TrainStep, read_recipe
+from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.toml"))

@@ -37,7 +37,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
-from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.sweeping import PAGE
 from yolo_slim.report.table import human
 

@@ -16,7 +16,7 @@ from yolo_slim.errors import DataError, InputError
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.prune_step import needs_images
 from yolo_slim.pipeline.pruning import Surroundings
-from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.sweeping import (
     PAGE,
     Layers,

@@ -11,7 +11,7 @@ from yolo_slim.cfg import Block, Cfg, Conv, totals
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.pipeline.prune_options import Dense, placements
 from yolo_slim.pipeline.pruning import Progress, Surroundings, make_plan, numbers_on, prune_bundle
-from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers

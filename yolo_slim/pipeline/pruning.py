@@ -17,7 +17,7 @@ from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import DataError, InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.network import Network
-from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import require_boxes, require_classes, score
 from yolo_slim.pipeline.timing import cfg_latency_ms
 from yolo_slim.prune.cut import absorb, take

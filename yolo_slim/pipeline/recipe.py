@@ -5,41 +5,30 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from yolo_slim.cfg import BoxLoss
 from yolo_slim.data.augment import Augmentation
-from yolo_slim.errors import InputError, RecipeError
-from yolo_slim.pipeline.prune_options import (
-    ChannelOptions,
-    LayerOptions,
-    ZeroOptions,
-    require_target,
+from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.recipe_steps import (
+    ExportStep,
+    PruneStep,
+    QuantizeStep,
+    RepeatStep,
+    SingleStep,
+    Step,
+    Strict,
+    TrainStep,
 )
-from yolo_slim.train.loss import LossSettings
-from yolo_slim.train.settings import MAX_SEED, TrainSettings
-from yolo_slim.train.sparsity_settings import (
-    LEAST_IMPORTANT,
-    SparsityPenalty,
-    SparsitySchedule,
-    SparsitySettings,
-    SparsityStep,
-    SparsityWeight,
-)
+from yolo_slim.train.settings import MAX_SEED
 
 START = "model"
 """The name by which a step may refer to the model that the recipe starts from."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class ModelSpec(_Strict):
+class ModelSpec(Strict):
     """Where to start: a zoo name, a cfg with or without weights, or a bundle folder.
 
     anchors: 'fit' finds them in the training boxes, 'keep' leaves those of the cfg.
@@ -67,12 +56,12 @@ class ModelSpec(_Strict):
         return self
 
 
-class SplitSpec(_Strict):
+class SplitSpec(Strict):
     images: Path
     annotations: Path
 
 
-class DataSpec(_Strict):
+class DataSpec(Strict):
     """The built-in digits, a description file, or a pair of folders and annotations."""
 
     digits: bool = False
@@ -93,7 +82,7 @@ class DataSpec(_Strict):
 Scale = Annotated[float, Field(gt=0, le=10)]
 
 
-class AugmentSpec(_Strict):
+class AugmentSpec(Strict):
     """Probabilities 0..1, and the ranges they apply to."""
 
     mosaic: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -120,83 +109,7 @@ class AugmentSpec(_Strict):
         )
 
 
-class _Step(_Strict):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
-
-
-class TrainStep(_Step):
-    verb: Literal["train"]
-    epochs: Annotated[int, Field(ge=1)]
-    teacher: str | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    lr: Annotated[float, Field(gt=0, lt=10)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.02
-    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
-    sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
-    keep_zeros: bool | None = None
-    sparsity_schedule: SparsitySchedule = "constant"
-    sparsity_fraction: Annotated[float, Field(gt=0, lt=1)] = LEAST_IMPORTANT
-    sparsity_weight: SparsityWeight = "none"
-    sparsity_penalty: SparsityPenalty = "l1"
-    sparsity_step: SparsityStep = "proximal"
-    sparsity_patience: Annotated[int, Field(ge=0)] = 0
-    distill: Annotated[float, Field(ge=0)] = 1.0
-    accumulate: Annotated[int, Field(ge=1)] = 1
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    precision: Literal["auto", "bf16", "float32"] = "auto"
-    validations: Annotated[int, Field(ge=0)] = 3
-    box_loss: BoxLoss | None = None
-    box_weight: Annotated[float, Field(ge=0, lt=1e6)] | None = None
-    objectness: Literal["one", "iou"] | None = None
-    cells: Literal["own", "neighbours"] = "own"
-
-    def settings(self, seed: int, workers: int) -> TrainSettings:
-        of_loss = {"box_loss", "box_weight", "objectness", "cells"}
-        chosen = self.model_dump(exclude={"verb", "name", "teacher"} | of_loss)
-        sparse = {f.name: chosen.pop(f"sparsity_{f.name}") for f in fields(SparsitySettings)}
-        loss = LossSettings(
-            box=self.box_loss, box_weight=self.box_weight, objectness=self.objectness,
-            cells=self.cells,
-        )  # fmt: skip
-        return TrainSettings(
-            seed=seed, workers=workers, loss=loss, sparse=SparsitySettings(**sparse), **chosen
-        )
-
-    @model_validator(mode="after")
-    def _settings_fit(self) -> TrainStep:
-        try:
-            self.settings(seed=0, workers=0)
-        except InputError as error:
-            raise ValueError(str(error)) from None
-        return self
-
-
-class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
-    """How much goes, of what, and by which order: see prune_options.py."""
-
-    verb: Literal["prune"]
-
-    @model_validator(mode="after")
-    def _says_how_much(self) -> PruneStep:
-        require_target(self)
-        return self
-
-
-class QuantizeStep(_Step):
-    verb: Literal["quantize"]
-    images: Annotated[int, Field(ge=1)] = 200
-
-
-class ExportStep(_Step):
-    verb: Literal["export_onnx"]
-    int8: Literal["cpu", "tensorrt"] | None = None
-    dynamic_batch: bool = False
-
-
-Step = Annotated[TrainStep | PruneStep | QuantizeStep | ExportStep, Field(discriminator="verb")]
-
-
-class Recipe(_Strict):
+class Recipe(Strict):
     """Everything that `compress` needs. Paths are relative to the recipe's own folder."""
 
     title: str
@@ -214,18 +127,23 @@ class Recipe(_Strict):
             where = f"step {number} ({step.name})"
             if step.name in earlier:
                 raise ValueError(f"{where}: the name is taken; names must differ")
-            if isinstance(step, TrainStep | PruneStep) and folded:
+            if isinstance(step, TrainStep | PruneStep | RepeatStep) and folded:
                 raise ValueError(f"{where}: {step.verb} needs BatchNorm, which quantize has folded")
-            if isinstance(step, TrainStep) and step.teacher not in (None, *earlier):
-                near = difflib.get_close_matches(str(step.teacher), earlier, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"{where}: teacher {step.teacher!r} is no earlier step{hint}")
+            for single in step.step if isinstance(step, RepeatStep) else (step,):
+                _require_known_teacher(single, where, earlier)
             if isinstance(step, QuantizeStep):
                 folded = quantized = True
             if isinstance(step, ExportStep) and step.int8 and not quantized:
                 raise ValueError(f"{where}: int8 = {step.int8!r} needs a quantize step before it")
             earlier.append(step.name)
         return self
+
+
+def _require_known_teacher(step: SingleStep, where: str, earlier: list[str]) -> None:
+    if isinstance(step, TrainStep) and step.teacher not in (None, *earlier):
+        near = difflib.get_close_matches(str(step.teacher), earlier, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{where}: teacher {step.teacher!r} is no earlier step{hint}")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -270,9 +188,10 @@ def _known_keys(place: list[str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "model": ModelSpec, "data": DataSpec, "augment": AugmentSpec, "train": TrainStep,
         "prune": PruneStep, "quantize": QuantizeStep, "export_onnx": ExportStep,
+        "repeat": RepeatStep,
     }  # fmt: skip
     match place[:-1]:
-        case ["step", _, verb, *_]:
+        case ["step", _, "repeat", "step", _, verb, *_] | ["step", _, verb, *_]:
             table = tables[verb]
         case ["data", _, *_]:  # data.train is a table, and train a verb, too
             table = SplitSpec

@@ -17,7 +17,7 @@ from yolo_slim.evaluate.coco import ClassAP, per_class_ap
 from yolo_slim.files import whole_file
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.compress import Compression
-from yolo_slim.pipeline.recipe import PruneStep, TrainStep
+from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
 from yolo_slim.pipeline.scoring import detect_all
 from yolo_slim.pipeline.step_folder import ONNX, Done
 from yolo_slim.report.model import ClassRow, Report

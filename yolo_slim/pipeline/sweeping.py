@@ -16,7 +16,7 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.files import whole_file
 from yolo_slim.knee import cost_within, knee
 from yolo_slim.pipeline.pruning import Surroundings, numbers_on, prune_bundle, scoring_of
-from yolo_slim.pipeline.recipe import PruneStep
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.pipeline.timing import bundle_latency_ms
 from yolo_slim.prune.limits import Limits

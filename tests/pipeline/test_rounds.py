@@ -1,0 +1,133 @@
+"""A repeat step prunes and trains in turn, and goes on with the last round that AP allows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from yolo_slim.data.digits import make_digits
+from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.compress import compress
+from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.step_folder import Done
+from yolo_slim.pipeline.steps import StepRunner
+from yolo_slim.report.model import StepRow
+
+HEAD = """
+title = "rounds"
+[data]
+description = "digits/digits.yaml"
+[model]
+zoo = "yolov3-nano"
+size = 64
+[[step]]
+verb = "train"
+name = "teacher"
+epochs = 1
+"""
+ROUNDS = """
+[[step]]
+verb = "repeat"
+name = "slim"
+times = 3
+max_ap_drop = 0.02
+[[step.step]]
+verb = "prune"
+name = "cut"
+ratio = 0.3
+[[step.step]]
+verb = "train"
+name = "healed"
+epochs = 1
+teacher = "teacher"
+"""
+LAST = '[[step]]\nverb = "quantize"\nname = "int8"\n'
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    make_digits(tmp_path / "digits", 2, 2, 128)
+    path = tmp_path / "r.toml"
+    path.write_text(HEAD + ROUNDS + LAST)
+    return path
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Steps that do nothing, and have the AP that is written for their name."""
+    APs: dict[str, float] = {}
+    given: dict[str, list[str]] = {}
+    keys: dict[str, str] = {}
+
+    def step(self, number, step, bundle, done, key):
+        given[step.name] = [event.verb for event in bundle.history]
+        keys[step.name] = key
+        row = StepRow(step.name, step.verb, AP=APs.get(step.name, 0.5))
+        folder = self.out / f"{number:02d}-{step.name}"
+        return Done(step.name, folder, row, bundle.then(step.name, {}))
+
+    monkeypatch.setattr(StepRunner, "step", step)
+    return APs, given, keys
+
+
+def run(recipe: Path, out: Path):
+    return compress(recipe, out, Console(quiet=True), 1)
+
+
+def test_all_rounds_go_on_from_each_other_where_ap_holds(recipe, tmp_path, scripted):
+    APs, given, keys = scripted
+    APs |= {"teacher": 0.5, "slim-1-cut": 0.1, "slim-3-healed": 0.48}
+    done = run(recipe, tmp_path / "run")
+    names = [f"slim-{n}-{what}" for n in (1, 2, 3) for what in ("cut", "healed")]
+    assert [d.name for d in done.steps] == ["teacher", *names, "int8"]
+    assert given["int8"] == ["teacher", *names]
+    assert len(set(keys.values())) == len(keys)  # no round is taken for another one
+    assert done.steps[1].folder.name == "02-slim-1-cut"
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_the_last_round_that_ap_allows_goes_on(recipe, tmp_path, scripted, failing):
+    APs, given, _ = scripted
+    APs[f"slim-{failing}-healed"] = 0.479
+    done = run(recipe, tmp_path / "run")
+    kept = [f"slim-{n}-{what}" for n in range(1, failing) for what in ("cut", "healed")]
+    assert given["int8"] == ["teacher", *kept]
+    told = {d.name: d.row.verb for d in done.steps}
+    assert told[f"slim-{failing}-healed"] == "train (not kept)"
+    assert all("not kept" not in told[name] for name in kept)
+    assert f"slim-{failing + 1}-cut" not in told
+
+
+def test_rounds_run_for_real_and_are_found_done(recipe, tmp_path):
+    recipe.write_text(
+        (HEAD + ROUNDS).replace("max_ap_drop = 0.02", "max_ap_drop = 1.0")
+        .replace("times = 3", "times = 2")
+        .replace("epochs = 1", 'epochs = 1\nprecision = "float32"')
+    )  # fmt: skip
+    first = run(recipe, tmp_path / "run")
+    again = run(recipe, tmp_path / "run")
+    assert [asdict(a.row) for a in first.steps] == [asdict(b.row) for b in again.steps]
+    sizes = [d.row.parameters for d in first.steps]
+    assert sizes[0] > sizes[1] == sizes[2] > sizes[3] == sizes[4]
+    rows = json.loads((tmp_path / "run/02-slim-2-healed/result.json").read_text())
+    assert rows["name"] == "slim-2-healed"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("times = 3", "times = 0"), "repeat.times"),
+        (("ratio = 0.3", "ratios = 0.3"), "Did you mean 'ratio'?"),
+        (('teacher = "teacher"', 'teacher = "teecher"'), "did you mean 'teacher'?"),
+        (('verb = "prune"\nname = "cut"\nratio = 0.3', 'verb = "quantize"\nname = "q"'), "verb"),
+    ],
+)
+def test_a_fault_within_a_repeat_is_named(recipe, change, told):
+    recipe.write_text(recipe.read_text().replace(*change))
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(recipe)
+    assert told in str(caught.value)

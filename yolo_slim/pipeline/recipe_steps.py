@@ -1,0 +1,128 @@
+"""The steps that a recipe is made of."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from yolo_slim.cfg import BoxLoss
+from yolo_slim.errors import InputError
+from yolo_slim.pipeline.prune_options import (
+    ChannelOptions,
+    LayerOptions,
+    ZeroOptions,
+    require_target,
+)
+from yolo_slim.train.loss import LossSettings
+from yolo_slim.train.settings import TrainSettings
+from yolo_slim.train.sparsity_settings import (
+    LEAST_IMPORTANT,
+    SparsityPenalty,
+    SparsitySchedule,
+    SparsitySettings,
+    SparsityStep,
+    SparsityWeight,
+)
+
+
+class Strict(BaseModel):
+    """Unknown keys, other types and numbers that are none are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Step(Strict):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+
+
+class TrainStep(_Step):
+    verb: Literal["train"]
+    epochs: Annotated[int, Field(ge=1)]
+    teacher: str | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    lr: Annotated[float, Field(gt=0, lt=10)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
+    keep_zeros: bool | None = None
+    sparsity_schedule: SparsitySchedule = "constant"
+    sparsity_fraction: Annotated[float, Field(gt=0, lt=1)] = LEAST_IMPORTANT
+    sparsity_weight: SparsityWeight = "none"
+    sparsity_penalty: SparsityPenalty = "l1"
+    sparsity_step: SparsityStep = "proximal"
+    sparsity_patience: Annotated[int, Field(ge=0)] = 0
+    distill: Annotated[float, Field(ge=0)] = 1.0
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    validations: Annotated[int, Field(ge=0)] = 3
+    box_loss: BoxLoss | None = None
+    box_weight: Annotated[float, Field(ge=0, lt=1e6)] | None = None
+    objectness: Literal["one", "iou"] | None = None
+    cells: Literal["own", "neighbours"] = "own"
+
+    def settings(self, seed: int, workers: int) -> TrainSettings:
+        of_loss = {"box_loss", "box_weight", "objectness", "cells"}
+        chosen = self.model_dump(exclude={"verb", "name", "teacher"} | of_loss)
+        sparse = {f.name: chosen.pop(f"sparsity_{f.name}") for f in fields(SparsitySettings)}
+        loss = LossSettings(
+            box=self.box_loss, box_weight=self.box_weight, objectness=self.objectness,
+            cells=self.cells,
+        )  # fmt: skip
+        return TrainSettings(
+            seed=seed, workers=workers, loss=loss, sparse=SparsitySettings(**sparse), **chosen
+        )
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> TrainStep:
+        try:
+            self.settings(seed=0, workers=0)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
+    """How much goes, of what, and by which order: see prune_options.py."""
+
+    verb: Literal["prune"]
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> PruneStep:
+        require_target(self)
+        return self
+
+
+class QuantizeStep(_Step):
+    verb: Literal["quantize"]
+    images: Annotated[int, Field(ge=1)] = 200
+
+
+class ExportStep(_Step):
+    verb: Literal["export_onnx"]
+    int8: Literal["cpu", "tensorrt"] | None = None
+    dynamic_batch: bool = False
+
+
+SingleStep = TrainStep | PruneStep | QuantizeStep | ExportStep
+
+
+class RepeatStep(_Step):
+    """Its steps in turn, `times` over: prune a little, train a little.
+
+    It ends early once AP after a round is more than `max_ap_drop` below that before the first: the
+    last round that was not goes on. Rounds are named NAME-1-STEP, NAME-2-STEP and so on.
+    """
+
+    verb: Literal["repeat"]
+    times: Annotated[int, Field(ge=1, le=99)]
+    max_ap_drop: Annotated[float, Field(ge=0, le=1)] = 0.01
+    step: Annotated[
+        tuple[Annotated[TrainStep | PruneStep, Field(discriminator="verb")], ...],
+        Field(min_length=1),
+    ]
+
+
+Step = Annotated[SingleStep | RepeatStep, Field(discriminator="verb")]

@@ -1,0 +1,99 @@
+"""What a recipe starts from: its data, and its model before the first step."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import render, with_anchors, with_iou_thresh, with_scale_x_y
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.describe import read_dataset
+from yolo_slim.data.digits import make_digits
+from yolo_slim.pipeline.anchors import fitted_anchors
+from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.recipe import DataSpec, ModelSpec, Recipe, SplitSpec
+from yolo_slim.pipeline.scoring import require_boxes, require_classes
+from yolo_slim.pipeline.step_folder import DATA
+from yolo_slim.weights import random_weights
+
+
+@dataclass(frozen=True)
+class Start:
+    """bundle: before the first step. trained: whether its weights are more than random. key: what
+    a step that was done from another start does not have."""
+
+    bundle: Bundle
+    train_data: Dataset
+    val_data: Dataset
+    trained: bool
+    key: str
+
+
+def read_start(recipe: Recipe, out: Path, console: Console) -> Start:
+    """Raises an InputError for data or a model that are not there, or do not go together."""
+    train_data, val_data = _datasets(recipe.data, out, console)
+    bundle = _bundle(recipe.model, train_data, val_data, recipe.seed)
+    spec = recipe.model
+    trained = spec.zoo is None and (spec.cfg is None or spec.weights is not None)
+    return Start(bundle, train_data, val_data, trained, _key(recipe, bundle, train_data, val_data))
+
+
+def digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _datasets(spec: DataSpec, out: Path, console: Console) -> tuple[Dataset, Dataset]:
+    if spec.digits:
+        folder = out / DATA / "digits"
+        console.print(f"data: the built-in digits, in {folder}")
+        make_digits(folder)
+        return _splits(folder / "digits.yaml", None, None)
+    return _splits(spec.description, spec.train, spec.val)
+
+
+def _splits(
+    description: Path | None, train_split: SplitSpec | None, val_split: SplitSpec | None
+) -> tuple[Dataset, Dataset]:
+    training = read_dataset(description, *_pair(train_split), "train")
+    names = training.class_names  # numbers them alike where annotations say classes in words
+    return training, read_dataset(description, *_pair(val_split), "val", names=names)
+
+
+def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
+    return (split.images, split.annotations) if split else (None, None)
+
+
+def _bundle(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int) -> Bundle:
+    name = spec.zoo or str(spec.cfg or spec.bundle)
+    source = ModelSource(name, weights=spec.weights, size_px=spec.size)
+    n_classes = len(train_data.class_names)
+    bundle = load_model(source, untrained=True, classes=n_classes)
+    require_classes(bundle.cfg.n_classes, train_data, name)
+    require_classes(bundle.cfg.n_classes, val_data, name)
+    require_boxes(val_data)
+    cfg = bundle.cfg
+    if spec.iou_thresh is not None:
+        cfg = with_iou_thresh(cfg, spec.iou_thresh)
+    if spec.scale_x_y is not None:
+        cfg = with_scale_x_y(cfg, spec.scale_x_y)
+    if spec.anchors == "fit":
+        anchors_wh = fitted_anchors(cfg, train_data, seed)
+        cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in anchors_wh])
+    weights = bundle.weights if spec.zoo is None else random_weights(cfg, seed)
+    return replace(bundle, cfg=cfg, weights=weights, class_names=tuple(train_data.class_names))
+
+
+def _key(recipe: Recipe, bundle: Bundle, train_data: Dataset, val_data: Dataset) -> str:
+    sizes = [len(train_data.samples), len(val_data.samples)]
+    stamp = ""
+    for path in (recipe.model.weights, recipe.model.bundle):
+        if path is not None:
+            stamp += f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+    return digest(
+        recipe.data.model_dump_json(), str(sizes), recipe.model.model_dump_json(),
+        render(bundle.cfg), str(recipe.seed), stamp,
+    )  # fmt: skip

@@ -1,0 +1,183 @@
+"""One step of a recipe: done in its folder, and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import totals
+from yolo_slim.console import note, warn
+from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.pipeline.prune_step import run_prune
+from yolo_slim.pipeline.pruning import Surroundings
+from yolo_slim.pipeline.recipe import START, Recipe
+from yolo_slim.pipeline.recipe_steps import (
+    ExportStep,
+    PruneStep,
+    QuantizeStep,
+    SingleStep,
+    TrainStep,
+)
+from yolo_slim.pipeline.scoring import input_batches, network_scorer, score
+from yolo_slim.pipeline.sparsity_curve import ap_curve_on
+from yolo_slim.pipeline.start import Start
+from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
+from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.report.model import StepRow
+from yolo_slim.runtime.detector import Detector
+from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_workers
+from yolo_slim.train.loop import train
+from yolo_slim.train.progress import advancing
+from yolo_slim.weights import network_of
+
+
+class StepRunner:
+    """Does the steps of a recipe in `out`, each from the bundle that it is given."""
+
+    def __init__(
+        self, recipe: Recipe, start: Start, out: Path, console: Console, threads: int
+    ) -> None:
+        self.recipe, self.start, self.out = recipe, start, out
+        self.console, self.threads = console, threads
+        self.train_data, self.val_data = start.train_data, start.val_data
+        self._training_set: TrainingSet | None = None
+
+    def baseline(self, key: str) -> Done:
+        """The model before the first step, measured."""
+        return self._cached(
+            self.out / f"00-{START}", START, "start", key, lambda folder: self.start.bundle
+        )
+
+    def step(
+        self, number: int, step: SingleStep, bundle: Bundle, done: list[Done], key: str
+    ) -> Done:
+        """number: of the step in the recipe. done: those before it, by which it names a teacher.
+        key: of this step, those before it and their start."""
+        folder = self.out / f"{number:02d}-{step.name}"
+        if isinstance(step, TrainStep):
+            teacher = next((d.bundle for d in done if d.name == step.teacher), None)
+            if step.teacher == START:
+                teacher = self.start.bundle
+            what = (
+                f"train {step.epochs} epochs"
+                + (f", sparsity {step.sparsity:g}" if step.sparsity else "")
+                + (f", taught by {step.teacher}" if teacher else "")
+            )
+            return self._cached(
+                folder, step.name, what, key, lambda f: self._train(step, bundle, teacher, f)
+            )
+        if isinstance(step, PruneStep):
+            return self._cached(
+                folder, step.name, "prune", key, lambda f: self._prune(step, bundle)
+            )
+        if isinstance(step, QuantizeStep):
+            return self._cached(
+                folder, step.name, "quantize", key, lambda f: self._quantize(step, bundle)
+            )
+        what = f"export_onnx {'INT8 ' + step.int8 if step.int8 else 'float'}"
+        return self._cached(folder, step.name, what, key, lambda f: bundle, export=step)
+
+    def _cached(
+        self,
+        folder: Path,
+        name: str,
+        verb: str,
+        key: str,
+        make: Callable[[Path], Bundle],
+        export: ExportStep | None = None,
+    ) -> Done:
+        """A step done for this key is read; one that was begun goes on; else it starts anew."""
+        if (before := begin(folder, key)) is not None:
+            self.console.print(f"{folder.name}: done before", style="dim")
+            return before
+        self.console.print(f"{folder.name}: {verb}", style="bold")
+        started = time.perf_counter()
+        bundle = make(folder)
+        seconds = round(time.perf_counter() - started, 1)
+        row = replace(self._measured(folder, name, verb, bundle, export), seconds=seconds)
+        self.console.print(
+            f"{folder.name}: AP {row.AP:.3f}  AP50 {row.AP50:.3f}  ({row.seconds:.0f} s)"
+        )
+        return finish(folder, row, bundle)
+
+    def _measured(
+        self, folder: Path, name: str, verb: str, bundle: Bundle, export: ExportStep | None
+    ) -> StepRow:
+        """Size and COCO numbers. Float models and exports run in ONNX Runtime; what quantize
+        leaves is a plan, whose rounding torch imitates."""
+        total = totals(bundle.cfg)
+        row = StepRow(name, verb, total.parameters, total.macs)
+        if bundle.precision is not None and export is None:
+            network = network_of(bundle.cfg, bundle.weights, bundle.precision)
+            with self._progress(f"{name}: evaluate") as advance:
+                numbers = score(Detector(NetworkSession(network)), self.val_data, advance)
+            return replace(
+                row, AP=numbers["AP"], AP50=numbers["AP50"], runtime="torch, imitated INT8"
+            )
+        path = folder / ONNX
+        dynamic = export.dynamic_batch if export else False
+        export_onnx(bundle, path, export.int8 if export else None, dynamic)
+        with self._progress(f"{name}: evaluate") as advance:
+            numbers = score(Detector(OnnxSession(path, self.threads)), self.val_data, advance)
+        return replace(
+            row,
+            AP=numbers["AP"],
+            AP50=numbers["AP50"],
+            file_bytes=path.stat().st_size,
+            runtime="onnxruntime",
+        )
+
+    def _train(
+        self, step: TrainStep, bundle: Bundle, teacher: Bundle | None, folder: Path
+    ) -> Bundle:
+        if self._training_set is None:
+            self._training_set = TrainingSet(
+                self.train_data,
+                bundle.cfg.input_hw,
+                bundle.cfg.resize_mode,
+                self.recipe.augment.options(),
+                channels=bundle.cfg.net.channels,
+                seed=self.recipe.seed,
+            )
+            with self._progress("reading images") as advance:
+                faults = self._training_set.warm(advance)
+            if faults:
+                warn(self.console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}")
+        return train(
+            bundle,
+            self._training_set,
+            collate,
+            step.settings(self.recipe.seed, default_workers()),
+            folder,
+            teacher=teacher,
+            score=network_scorer(self.val_data),
+            ap_curve=ap_curve_on(self.val_data),
+            label=step.name,
+            resume=True,
+            console=self.console,
+        )
+
+    def _prune(self, step: PruneStep, bundle: Bundle) -> Bundle:
+        around = Surroundings(
+            self._progress, self.train_data, threads=self.threads, seed=self.recipe.seed
+        )
+        done = run_prune(bundle, step, around)
+        for text in done.notes:
+            note(self.console, text)
+        return done.bundle
+
+    def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:
+        n_images = min(step.images, len(self.train_data.samples))
+        batches = input_batches(self.train_data, bundle.cfg, n_images, self.recipe.seed)
+        with self._progress("calibrate") as advance:
+            return quantize(bundle, batches, lambda done: advance(done, n_images))
+
+    def _progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        return advancing(text, self.console)
