@@ -15,9 +15,23 @@ import pytest
 
 from yolo_slim.report.model import ClassRow, Report, StepRow
 from yolo_slim.report.page import render, write_report
+from yolo_slim.report.plan_tables import PlanTables
 from yolo_slim.report.plots import tradeoff
 
 RNG = np.random.default_rng(0)
+PLAN = PlanTables.of(
+    {
+        "notes": ["the floor decides in section 3"],
+        "convolutions": [
+            {"section": 0, "kind": "3x3", "before": 32, "after": 10, "held": [],
+             "score_min": 0.1, "score_median": 0.5, "score_max": 2.0},
+            {"section": 3, "kind": "1x1", "before": 64, "after": 64, "held": ["read by [yolo]"],
+             "score_min": None, "score_median": None, "score_max": None},
+        ],
+        "layers": [{"first": 5, "shortcut": 7, "score": 0.25, "dropped": True}],
+        "zeros": [{"section": 0, "weights": 864, "zeros": 432, "left_alone": None}],
+    }
+)  # fmt: skip
 FULL = Report(
     title="tiny run",
     summary="Small & fast.",
@@ -34,7 +48,7 @@ FULL = Report(
         ClassRow("none", 0, -1, None),
     ],
     gammas={"before": RNG.normal(1, 0.2, 500), "after": np.array([0.0, np.nan, 0.3])},
-    channels=[("0 conv", 32, 10), ("3 conv", 64, 64)],
+    plans={"pruned": PLAN},
     curves={"teacher": {"loss": ([1, 2, 3], [3.0, float("nan"), 1.0]), "AP": ([2], [0.3])}},
     pictures=[("teacher sees", RNG.integers(0, 255, (30, 40, 3), np.uint8))] * 2,
     notes=["128 images give a noisy AP."],
@@ -46,7 +60,7 @@ PARTS = [
     "steps",
     "classes",
     "gammas",
-    "channels",
+    "plans",
     "curves",
     "pictures",
     "notes",
@@ -86,7 +100,8 @@ def test_every_step_and_number_is_told_and_compared_with_the_first() -> None:
         *("×0.25", "×0.1", "×0.47", "−1.25", "−1.00", "×0.063", "−1.71"),
     ):
         assert told in text, told
-    assert text.index("lost") < text.index("kept") < text.index("none")
+    classes = text[text.index("AP of each class") :]
+    assert classes.index("lost") < classes.index("kept") < classes.index("none")
     assert "different runtimes" in text
     alike = [replace(step, runtime="torch") for step in FULL.steps]
     assert "different runtimes" not in render(replace(FULL, steps=alike))
@@ -139,7 +154,7 @@ def test_text_is_never_markup() -> None:
         steps=[StepRow(EVIL, EVIL, 10, AP=0.1, file_bytes=9, latency_ms=1, runtime=EVIL)] * 2,
         classes=[ClassRow(EVIL, 1, 0.1, 0.2)],
         gammas={EVIL: np.ones(3)},
-        channels=[(EVIL, 2, 1)],
+        plans={EVIL: PlanTables(((EVIL, 2, 1),), ((EVIL,), (EVIL,)), notes=(EVIL,))},
         curves={EVIL: {EVIL: ([1], [1.0])}},
         pictures=[(EVIL, np.zeros((4, 4, 3), np.uint8))],
         notes=[EVIL],
@@ -165,6 +180,13 @@ def test_a_part_may_be_missing(part: str) -> None:
     assert len(alone) > len(render(Report("tiny run")))
 
 
+def test_a_plan_is_told_in_full() -> None:
+    told = Elements(render(FULL)).text
+    words = ("What pruned has decided", "the floor decides in section 3", "0 3x3", "goes", "50.0%")
+    for word in (*words, "read by [yolo]", "5 to 7"):
+        assert word in told
+
+
 def test_a_page_without_plots_carries_no_script() -> None:
     html = render(Report("bare"))
     assert "<script" not in html
@@ -177,7 +199,7 @@ def test_steps_with_nothing_measured_and_degenerate_data_make_a_page() -> None:
         "odd",
         steps=[StepRow("first"), StepRow("second", parameters=0, file_bytes=0, AP=0)],
         gammas={"zeros": np.zeros(4), "none": np.zeros(0)},
-        channels=[("0 conv", 8, 0)],
+        plans={"gone": PlanTables((("0 conv", 8, 0),))},
         curves={"run": {}, "other": {"loss": ([], [])}},
     )
     html = render(report)

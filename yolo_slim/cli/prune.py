@@ -22,20 +22,14 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
-from yolo_slim.cli.prune_print import (
-    channel_numbers,
-    layer_numbers,
-    print_channels,
-    print_layers,
-    print_zeros,
-    zero_numbers,
-)
+from yolo_slim.cli.prune_print import print_channels, print_layers, print_zeros
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
 from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.prune_document import prune_document
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.sweeping import PAGE
@@ -127,18 +121,7 @@ def prune(
         f"({after.parameters / before.parameters:.1%}), {human(before.macs)} -> "
         f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})"
     )
-    write_json(
-        json,
-        {
-            "before": _numbers(before),
-            "after": _numbers(after),
-            "ratio": None if done.channels is None else done.channels.ratio,
-            "notes": done.notes,
-            "convolutions": channel_numbers(done),
-            "layers": layer_numbers(done),
-            "zeros": zero_numbers(done),
-        },
-    )
+    write_json(json, prune_document(bundle, done))
 
 
 def _step(**options: Any) -> PruneStep:
@@ -149,7 +132,3 @@ def _step(**options: Any) -> PruneStep:
         fault = error.errors()[0]
         option = "--" + str(fault["loc"][0]).replace("_", "-") if fault["loc"] else "prune"
         raise InputError(f"{option}: {fault['msg'].removeprefix('Value error, ')}") from None
-
-
-def _numbers(total: Any) -> dict[str, int]:
-    return {"parameters": total.parameters, "macs": total.macs}

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from math import isfinite
-from typing import Any
-
 from rich.table import Table
 
 from yolo_slim.cfg import Conv
@@ -69,36 +65,3 @@ def print_zeros(pruned: Pruned, granularity: str) -> None:
     console.print(table)
     console.print(f"who gains: {GAINS[granularity]}")
     console.print("train keeps these zeros (--no-keep-zeros lets them go)")
-
-
-def layer_numbers(pruned: Pruned) -> list[dict[str, Any]]:
-    """The blocks for a JSON file, whose numbers know no infinity."""
-    plan = pruned.layers
-    if plan is None:
-        return []
-    return [
-        {
-            "first": block.branch[0],
-            "shortcut": block.shortcut,
-            "score": float(score) if isfinite(score) else None,
-            "dropped": block in plan.dropped,
-        }
-        for block, score in zip(plan.blocks, plan.scores, strict=True)
-    ]
-
-
-def channel_numbers(pruned: Pruned) -> list[dict[str, Any]]:
-    """Each convolution for a JSON file."""
-    return [] if pruned.channels is None else [asdict(row) for row in pruned.channels.rows()]
-
-
-def zero_numbers(pruned: Pruned) -> list[dict[str, Any]]:
-    return [
-        {
-            "section": found.index,
-            "weights": found.n_weights,
-            "zeros": found.n_zeros,
-            "left_alone": found.left_alone,
-        }
-        for found in pruned.zeros
-    ]

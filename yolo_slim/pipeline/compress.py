@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,8 @@ from yolo_slim.train.progress import advancing
 
 @dataclass(frozen=True)
 class Compression:
-    """A finished run of a recipe: `start` is the model before its first step, `threads` those of
-    its measurements."""
+    """A finished run of a recipe: `start` is the model before its first step, `asked` says what a
+    finished step was to do, by name, `threads` are those of its measurements."""
 
     recipe: Recipe
     recipe_text: str
@@ -39,6 +39,7 @@ class Compression:
     train_data: Dataset
     val_data: Dataset
     steps: tuple[Done, ...]
+    asked: Mapping[str, SingleStep]
     threads: int
 
     @property
@@ -69,6 +70,7 @@ class _Runner:
         self.start = read_start(recipe, out, console)
         self.runner = StepRunner(recipe, self.start, out, console, self.threads)
         self.done: list[Done] = []
+        self.asked: dict[str, SingleStep] = {}
         self.bundle, self.key = self.start.bundle, self.start.key
 
     def run(self) -> Compression:
@@ -86,7 +88,7 @@ class _Runner:
                 self._step(number, step)
         return Compression(
             self.recipe, self.text, self.out, self.start.bundle, self.start.train_data,
-            self.start.val_data, tuple(self._with_latency()), self.threads,
+            self.start.val_data, tuple(self._with_latency()), self.asked, self.threads,
         )  # fmt: skip
 
     def _step(self, number: int, step: SingleStep) -> None:
@@ -95,6 +97,7 @@ class _Runner:
         finished = self.runner.step(number, step, self.bundle, self.done, self.key)
         self.bundle = finished.bundle
         self.done.append(finished)
+        self.asked[step.name] = step
 
     def _rounds(self, number: int, repeat: RepeatStep) -> None:
         """Round after round, until AP falls further below the start than it may: what goes on is

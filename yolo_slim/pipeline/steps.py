@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,6 +16,8 @@ from yolo_slim.cfg import totals
 from yolo_slim.console import note, warn
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.files import whole_file
+from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe import START, Recipe
@@ -75,7 +78,7 @@ class StepRunner:
             )
         if isinstance(step, PruneStep):
             return self._cached(
-                folder, step.name, "prune", key, lambda f: self._prune(step, bundle)
+                folder, step.name, "prune", key, lambda f: self._prune(step, bundle, f)
             )
         if isinstance(step, QuantizeStep):
             return self._cached(
@@ -164,13 +167,15 @@ class StepRunner:
             console=self.console,
         )
 
-    def _prune(self, step: PruneStep, bundle: Bundle) -> Bundle:
+    def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
         around = Surroundings(
             self._progress, self.train_data, threads=self.threads, seed=self.recipe.seed
         )
         done = run_prune(bundle, step, around)
         for text in done.notes:
             note(self.console, text)
+        with whole_file(folder / PLAN) as temporary:
+            temporary.write_text(json.dumps(prune_document(bundle, done), indent=1))
         return done.bundle
 
     def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:

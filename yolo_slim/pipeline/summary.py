@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Conv
 from yolo_slim.data.dataset import coco_ground_truth
 from yolo_slim.data.image import read_image
 from yolo_slim.evaluate.coco import ClassAP, per_class_ap
 from yolo_slim.files import whole_file
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.compress import Compression
+from yolo_slim.pipeline.prune_document import PLAN
 from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
 from yolo_slim.pipeline.scoring import detect_all
 from yolo_slim.pipeline.step_folder import ONNX, Done
 from yolo_slim.report.model import ClassRow, Report
+from yolo_slim.report.plan_tables import PlanTables
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import OnnxSession
 from yolo_slim.video.draw import draw
@@ -41,7 +43,7 @@ def as_report(run: Compression) -> Report:
         steps=run.rows,
         classes=_classes(run, first, last),
         gammas=_gammas(run),
-        channels=_channels(run),
+        plans=_plans(run),
         curves=_curves(run),
         pictures=_pictures(run, first, last),
         notes=[
@@ -86,9 +88,8 @@ def _gammas(run: Compression) -> dict[str, np.ndarray]:
     """|gamma| before the first sparse training and after the last."""
     before = run.start
     shown: dict[str, np.ndarray] = {}
-    steps = {step.name: step for step in run.recipe.step}
     for done in run.steps:
-        step = steps.get(done.name)
+        step = run.asked.get(done.name)
         if isinstance(step, TrainStep) and step.sparsity:
             shown.setdefault("before sparsity", _all_gammas(before))
             shown["after sparsity"] = _all_gammas(done.bundle)
@@ -101,22 +102,13 @@ def _all_gammas(bundle: Bundle) -> np.ndarray:
     return np.concatenate(gammas) if gammas else np.zeros(0)
 
 
-def _channels(run: Compression) -> list[tuple[str, int, int]]:
-    """Widths before the first and after the last prune step."""
-    steps = {step.name: step for step in run.recipe.step}
-    before, first, last = run.start, None, None
-    for done in run.steps:
-        if isinstance(steps.get(done.name), PruneStep):
-            first = first or before
-            last = done.bundle
-        before = done.bundle
-    if first is None or last is None:
-        return []
-    return [
-        (f"{i} {a.size}x{a.size}", a.filters, b.filters)
-        for i, (a, b) in enumerate(zip(first.cfg, last.cfg, strict=True))
-        if isinstance(a, Conv) and isinstance(b, Conv)
-    ]
+def _plans(run: Compression) -> dict[str, PlanTables]:
+    """What each prune step has decided, from its folder."""
+    return {
+        done.name: PlanTables.of(json.loads((done.folder / PLAN).read_text()))
+        for done in run.steps
+        if isinstance(run.asked.get(done.name), PruneStep) and (done.folder / PLAN).is_file()
+    }
 
 
 def _curves(run: Compression) -> dict[str, dict[str, tuple[list[float], list[float]]]]:

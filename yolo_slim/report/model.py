@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from yolo_slim.report.plan_tables import PlanTables
+
 
 @dataclass(frozen=True)
 class StepRow:
@@ -47,7 +49,7 @@ class Report:
     summary: the run in a sentence or two. recipe: its text. circumstances: device, date, version,
         commit, seed ... in the order to be shown.
     gammas: label -> BatchNorm |gamma|, one-dimensional; for instance before and after sparsity.
-    channels: (section label, channels before, channels after) in the order of the network.
+    plans: what each prune step has decided, by its name.
     curves: run name -> curve name -> (epochs, values); curves of one name share a plot.
     pictures: (caption, uint8 [H, W, 3] BGR) with detections drawn; two stand side by side.
     """
@@ -59,7 +61,7 @@ class Report:
     steps: Sequence[StepRow] = ()
     classes: Sequence[ClassRow] = ()
     gammas: Mapping[str, np.ndarray] = field(default_factory=dict)
-    channels: Sequence[tuple[str, int, int]] = ()
+    plans: Mapping[str, PlanTables] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]] = field(
         default_factory=dict
     )

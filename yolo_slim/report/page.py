@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from yolo_slim.files import whole_file
 from yolo_slim.report.model import ClassRow, Report, StepRow
+from yolo_slim.report.plan_tables import PlanTables
 from yolo_slim.report.plots import Figure, figures
-from yolo_slim.report.shell import facts, figure, html_page, plot_places
+from yolo_slim.report.shell import facts, figure, html_page, plot_places, table
 from yolo_slim.report.table import (
     NOT_MEASURED,
     QUANTITIES,
@@ -39,6 +40,7 @@ def render(report: Report) -> str:
         _headline(report),
         _steps(report.steps),
         _plots(plots),
+        _plans(report.plans),
         _classes(report.classes),
         _pictures(report.pictures),
         _notes(report.notes),
@@ -118,6 +120,26 @@ def _plots(plots: dict[str, Figure]) -> str:
     return (
         f"<h2>Plots</h2><noscript><p>Plots need JavaScript.</p></noscript>{''.join(others)}{pair}"
     )
+
+
+def _plans(plans: Mapping[str, PlanTables]) -> str:
+    """A part for each prune step, folded up."""
+    parts = []
+    for name, plan in plans.items():
+        notes = "".join(f"<p>{escape(note)}</p>" for note in plan.notes)
+        tables = "".join(
+            f"<h3>{title}</h3>{table(rows)}"
+            for title, rows in (
+                ("Blocks", plan.layers),
+                ("Convolutions", plan.convolutions),
+                ("Zeros", plan.zeros),
+            )
+            if rows
+        )
+        parts.append(
+            f"<details><summary>What {escape(name)} has decided</summary>{notes}{tables}</details>"
+        )
+    return f"<section><h2>Plans</h2>{''.join(parts)}</section>" if parts else ""
 
 
 def _classes(classes: Sequence[ClassRow]) -> str:

@@ -219,8 +219,9 @@ def figures(report: Report) -> dict[str, Figure]:
         found["Accuracy against size"] = path
     if report.gammas:
         found["Channel scales"] = gamma_histogram(report.gammas)
-    if report.channels:
-        found["Channels before and after"] = channel_bars(report.channels)
+    for name, plan in report.plans.items():
+        if plan.channels:
+            found[f"Channels before and after {name}"] = channel_bars(plan.channels)
     for name, figure in curve_plots(report.curves).items():
         found[f"Training: {name}"] = figure
     return found

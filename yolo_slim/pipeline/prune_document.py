@@ -1,0 +1,64 @@
+"""What a prune step came to, as JSON holds it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import totals
+from yolo_slim.pipeline.prune_step import Pruned
+
+PLAN = "plan.json"
+"""In the folder of a step."""
+
+
+def prune_document(before: Bundle, done: Pruned) -> dict[str, Any]:
+    """Size before and after, and what was decided of each convolution, block and kernel."""
+    return {
+        "before": _size(before),
+        "after": _size(done.bundle),
+        "ratio": None if done.channels is None else done.channels.ratio,
+        "notes": list(done.notes),
+        "convolutions": _convolutions(done),
+        "layers": _layers(done),
+        "zeros": _zeros(done),
+    }
+
+
+def _size(bundle: Bundle) -> dict[str, int]:
+    total = totals(bundle.cfg)
+    return {"parameters": total.parameters, "macs": total.macs}
+
+
+def _layers(pruned: Pruned) -> list[dict[str, Any]]:
+    # Numbers of a JSON file know no infinity.
+    plan = pruned.layers
+    if plan is None:
+        return []
+    return [
+        {
+            "first": block.branch[0],
+            "shortcut": block.shortcut,
+            "score": float(score) if isfinite(score) else None,
+            "dropped": block in plan.dropped,
+        }
+        for block, score in zip(plan.blocks, plan.scores, strict=True)
+    ]
+
+
+def _convolutions(pruned: Pruned) -> list[dict[str, Any]]:
+    return [] if pruned.channels is None else [asdict(row) for row in pruned.channels.rows()]
+
+
+def _zeros(pruned: Pruned) -> list[dict[str, Any]]:
+    return [
+        {
+            "section": found.index,
+            "weights": found.n_weights,
+            "zeros": found.n_zeros,
+            "left_alone": found.left_alone,
+        }
+        for found in pruned.zeros
+    ]
