@@ -41,6 +41,8 @@ precision = "float32"
 verb = "prune"
 name = "pruned"
 target_macs = 0.5
+layers = 1
+recalibrate = 16
 [[step]]
 verb = "quantize"
 name = "quantized"
@@ -89,7 +91,9 @@ def test_each_step_leaves_its_bundle_and_the_run_its_report(finished):
     assert bundles["04-quantized"].precision is not None
     assert bundles["03-pruned"].precision is None
     verbs = [event.verb for event in bundles["05-int8"].history]
-    assert verbs == ["train", "train", "absorb", "take", "fold", "quantize"]
+    cut = ["take_layers", "absorb", "take", "recalibrate"]
+    assert verbs == ["train", "train", *cut, "fold", "quantize"]
+    assert "What pruned has decided" in page
     assert (out / "recipe.toml").read_text() == RECIPE
 
 
