@@ -48,11 +48,15 @@ def _detectors() -> list[Path]:
     return files + sorted((SHARED / "weights").rglob("*.cfg"))
 
 
-def random_plan(cfg: Cfg, seed: int) -> Plan:
-    """Any legal plan: a coin for each free class, then one back where a section lost all."""
+def random_plan(cfg: Cfg, seed: int, ratio: float | None = None) -> Plan:
+    """Any legal plan: a coin for each free class, then one back where a section lost all.
+
+    ratio: share of the free classes that goes, about; None draws it, 0.1 to 0.6.
+    """
     rng = np.random.default_rng(seed)
     coupling = couple(cfg)
-    keep = (rng.random(coupling.n_classes) < rng.uniform(0.4, 0.9)) | ~coupling.free
+    share = rng.uniform(0.1, 0.6) if ratio is None else ratio
+    keep = (rng.random(coupling.n_classes) >= share) | ~coupling.free
     for index in range(len(cfg)):
         if not keep[coupling.classes(index)].any():
             keep[rng.choice(coupling.classes(index))] = True
@@ -106,6 +110,32 @@ def test_take_is_mask_for_any_plan_on_the_zoo(name, seed, lively_bundle, lively_
     assert_take_is_mask(bundle, random_plan(cfg, seed), lively_images(cfg), 1e-3)
 
 
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize("name", ["yolov3-nano", "yolov3-mobilenetv2"])
+def test_take_is_mask_for_any_share(name, ratio, lively_bundle, lively_images):
+    cfg = build(name, 2, 64)
+    plan = random_plan(cfg, 5, ratio)
+    assert plan.ratio == pytest.approx(ratio, abs=0.05)
+    assert_take_is_mask(lively_bundle(cfg, 5), plan, lively_images(cfg), 1e-6)
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_pruning_twice_is_pruning_once_with_both_plans(name, random_bundle):
+    cfg = build(name, 2, 64)
+    bundle = random_bundle(cfg)
+    first = random_plan(cfg, 1)
+    once = take(bundle, first)
+    second = random_plan(once.cfg, 2)
+    keep = first.keep.copy()
+    for index in range(len(cfg)):
+        gone = np.flatnonzero(first.kept(index))[~second.kept(index)]
+        keep[first.coupling.classes(index)[gone]] = False
+    twice, both = take(once, second), take(bundle, Plan(cfg, first.coupling, keep))
+    assert twice.cfg == both.cfg
+    assert twice.weights.keys() == both.weights.keys()
+    assert all(torch.equal(twice.weights[key], both.weights[key]) for key in both.weights)
+
+
 @pytest.mark.parametrize("ratio", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", ["yolov3-nano", "yolov3-tiny"])
 def test_take_is_mask_for_a_global_ratio(name, ratio, lively_bundle, lively_images):
@@ -131,8 +161,9 @@ def test_take_is_mask_on_every_kind_of_section(name, seed, lively_bundle, lively
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("path", _detectors(), ids=lambda p: str(p.relative_to(SHARED)))
-def test_take_is_mask_on_every_shared_cfg(path, lively_bundle, lively_images):
+def test_take_is_mask_on_every_shared_cfg(path, ratio, lively_bundle, lively_images):
     cfg = with_logits(read_cfg(path))
     if not any(isinstance(s, Connected | Local) for s in cfg):
         # Two cells of the coarsest head: one says little of a map.
@@ -140,7 +171,8 @@ def test_take_is_mask_on_every_shared_cfg(path, lively_bundle, lively_images):
         strides = cfg.net.height // coarsest
         cfg = resize(cfg, 2 * strides, 2 * strides)
     lively = 1e-4 if cfg.heads[0].kind == "detection" else 1e-3  # one cell a value in YOLOv1
-    assert_take_is_mask(lively_bundle(cfg), random_plan(cfg, 1), lively_images(cfg), lively)
+    lively = lively if ratio < 0.9 else 1e-9  # of what is left little moves, but it moves
+    assert_take_is_mask(lively_bundle(cfg), random_plan(cfg, 1, ratio), lively_images(cfg), lively)
 
 
 # --- mask -----------------------------------------------------------------------------------------
