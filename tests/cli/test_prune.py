@@ -7,7 +7,7 @@ import json
 import pytest
 
 from yolo_slim.bundle import load_bundle
-from yolo_slim.cfg import Conv
+from yolo_slim.cfg import Conv, Select
 from yolo_slim.cli import main
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_energy, plan_ratio, plan_target
@@ -29,6 +29,23 @@ def pruned_widths(tmp_path, options: str) -> list[int]:
     assert ended.value.code == 0
     cfg = load_bundle(tmp_path / "slim").cfg
     return [section.filters for section in cfg if isinstance(section, Conv)]
+
+
+def test_selection_alone_cuts_no_channel(tmp_path, random_bundle, capsys):
+    random_bundle(build("preresnet20", 10, 32)).save(tmp_path / "model")
+    command = f"prune {tmp_path}/model --select 0.4 --out {tmp_path}/s --json {tmp_path}/s.json"
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    assert ended.value.code == 0
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert told["ratio"] is None and told["convolutions"] == []
+    read = [(row["after"], row["before"]) for row in told["entrances"]]
+    assert sum(after for after, _ in read) == pytest.approx(
+        0.6 * sum(before for _, before in read), abs=1
+    )
+    assert "what the blocks read" in capsys.readouterr().out
+    cfg = load_bundle(tmp_path / "s").cfg
+    assert {len(s.channels) for s in cfg if isinstance(s, Select)} <= {after for after, _ in read}
 
 
 CASES = {

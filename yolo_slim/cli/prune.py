@@ -22,7 +22,12 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
-from yolo_slim.cli.prune_print import print_channels, print_layers, print_zeros
+from yolo_slim.cli.prune_print import (
+    print_channels,
+    print_entrances,
+    print_layers,
+    print_zeros,
+)
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
 from yolo_slim.console import note
@@ -54,6 +59,7 @@ def prune(
     normalize: option.Normalize = "layer",
     which: option.Which = "shortcut",
     seed: Seed = 0,
+    select: option.Select = None,
     absorb: option.Absorb = True,
     recalibrate: option.Recalibrate = None,
     layers: option.Layers = None,
@@ -84,13 +90,14 @@ def prune(
     given = [f"{name} {value:g}" for name, value in targets.items() if value is not None]
     if len(given) > 1:
         raise InputError(f"name exactly one of {', '.join(targets)}; found {', '.join(given)}")
-    if not given and granularity != "2:4" and not (layers and granularity == "channel"):
+    others = layers is not None or select is not None
+    if not given and granularity != "2:4" and not (others and granularity == "channel"):
         ratio = 0.5
     step = _step(
         ratio=ratio, energy=energy, target_macs=target_macs, target_params=target_params,
         target_latency_ms=target_latency_ms, adapt=adapt, layer_keep=layer_keep,
         multiple=multiple, rounding=rounding, importance=importance, reduce=reduce,
-        normalize=normalize, which=which, seed=seed, absorb=absorb,
+        normalize=normalize, which=which, seed=seed, select=select, absorb=absorb,
         recalibrate=n_images if recalibrate else 0, layers=layers, layer_rank=layer_rank,
         n_images=n_images, order=order, granularity=granularity, within=within,
         kernel_norm=kernel_norm, dense=option.read_dense(dense),
@@ -112,6 +119,7 @@ def prune(
     save_bundle(done.bundle, out)
     print_layers(done)
     print_channels(done)
+    print_entrances(done)
     print_zeros(done, granularity)
     for text in done.notes:
         note(console, text)

@@ -55,6 +55,12 @@ Which = Annotated[
     options.Which,
     typer.Option(help="Let all channels go, or only those that nothing is tied to."),
 ]
+Select = Annotated[
+    float | None,
+    typer.Option(
+        help="Of pre-activation networks: share of what their blocks read that goes; by |gamma|."
+    ),
+]
 Absorb = Annotated[
     bool, typer.Option(help="Move the constant output of pruned channels into the next layer.")
 ]

@@ -35,6 +35,16 @@ def print_channels(pruned: Pruned) -> None:
     console.print(table)
 
 
+def print_entrances(pruned: Pruned) -> None:
+    """How much of the stream beside it each block of a pre-activation network still reads."""
+    if not pruned.entrances:
+        return
+    table = Table("entrance", "channels", "read", title="what the blocks read")
+    for norm, kept in pruned.entrances.items():
+        table.add_row(str(norm), str(len(kept)), str(int(kept.sum())))
+    console.print(table)
+
+
 def print_layers(pruned: Pruned) -> None:
     """Which blocks went, beside those that stay."""
     plan = pruned.layers

@@ -102,8 +102,8 @@ def require_sweepable(step: PruneStep, given: list[str], named: DataNames) -> No
         )
     if given:
         raise InputError(f"--sweep tries all ratios: leave out {given[0]}")
-    if step.granularity != "channel" or step.layers is not None:
-        raise InputError("--sweep is of channels: leave out --granularity and --layers")
+    if step.granularity != "channel" or step.layers is not None or step.select is not None:
+        raise InputError("--sweep is of channels: leave out --granularity, --layers and --select")
 
 
 def _with_own_training_images(

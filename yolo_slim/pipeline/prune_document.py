@@ -22,6 +22,10 @@ def prune_document(before: Bundle, done: Pruned) -> dict[str, Any]:
         "ratio": None if done.channels is None else done.channels.ratio,
         "notes": list(done.notes),
         "convolutions": _convolutions(done),
+        "entrances": [
+            {"section": norm, "before": len(kept), "after": int(kept.sum())}
+            for norm, kept in done.entrances.items()
+        ],
         "layers": _layers(done),
         "zeros": _zeros(done),
     }

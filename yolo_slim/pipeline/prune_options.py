@@ -28,6 +28,7 @@ PLACEMENTS = ("ratio", "energy", "target_macs", "target_params", "target_latency
 class ChannelOptions(BaseModel):
     """One of PLACEMENTS says how much goes, the rest which channels: see prune/scores.py.
 
+    select: share of what the blocks of a pre-activation network read at their entrance that goes.
     adapt: to target_latency_ms by NetAdapt's steps. recalibrate: on how many training images
     running statistics are measured anew after the cut. batch_size: of what is asked of images.
     `score` is what `reduce` was called first.
@@ -47,6 +48,7 @@ class ChannelOptions(BaseModel):
     normalize: Normalize = "layer"
     which: Which = "shortcut"
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    select: Annotated[float, Field(ge=0, lt=1)] | None = None
     absorb: bool = True
     recalibrate: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] = 8
@@ -75,6 +77,7 @@ class ZeroOptions(BaseModel):
 class _Asked(Protocol):
     ratio: float | None
     layers: int | None
+    select: float | None
     adapt: bool
     granularity: Granularity
 
@@ -88,7 +91,8 @@ def require_target(step: _Asked) -> None:
     """Raises ValueError unless the step says exactly once how much is to go."""
     named, granularity = placements(step), step.granularity
     if granularity == "channel":
-        if len(named) != 1 and not (step.layers and not named):
+        alone = step.layers is not None or step.select is not None
+        if len(named) != 1 and not (alone and not named):
             raise ValueError(f"name exactly one of {', '.join(PLACEMENTS)}")
         if step.adapt and named != ["target_latency_ms"]:
             raise ValueError("adapt goes to a latency: name target_latency_ms")

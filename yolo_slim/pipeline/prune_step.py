@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from yolo_slim.bundle import Bundle
@@ -13,6 +13,7 @@ from yolo_slim.pipeline.prune_options import Dense, placements
 from yolo_slim.pipeline.pruning import Progress, Surroundings, make_plan, numbers_on, prune_bundle
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import input_batches
+from yolo_slim.prune.entrances import Kept, plan_entrances, take_entrances
 from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
@@ -29,6 +30,7 @@ class Pruned:
     bundle: Bundle
     layers: LayerPlan | None = None
     channels: Plan | None = None
+    entrances: Kept = field(default_factory=dict)
     zeros: tuple[KernelZeros, ...] = ()
 
     @property
@@ -48,6 +50,9 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
         plan = make_plan(done.bundle, asked, around)
         cut = prune_bundle(done.bundle, plan, step.absorb)
         done = replace(done, bundle=cut, channels=plan)
+    if step.select is not None:
+        kept = plan_entrances(done.bundle, step.select, step.layer_keep)
+        done = replace(done, bundle=take_entrances(done.bundle, kept), entrances=kept)
     if step.layers is not None and step.order == "channels-first":
         done = _layers(done, step, around)
     return _recalibrated(done, step, around) if step.recalibrate else done
@@ -58,6 +63,8 @@ def require_possible(bundle: Bundle, step: PruneStep) -> None:
     that no choice of channels reaches, dense sections that are none."""
     if step.layers is not None:
         count_layers(bundle, step.layers)
+    if step.select is not None:
+        plan_entrances(bundle, step.select, step.layer_keep)
     if step.granularity != "channel":
         zero_weights(bundle, "2:4", dense=dense_sections(bundle.cfg, step.dense))
     elif placements(step) and not (step.layers and step.order == "layers-first"):
