@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolo_slim.cfg import channel_macs, couple, narrow, parse, totals
+from yolo_slim.cfg import channel_macs, couple, measure, narrow, parse, totals
+from yolo_slim.cfg.entrances import entrances
 from yolo_slim.zoo import build
 
 BN = "[convolutional]\nbatch_normalize=1\nfilters=%d\nsize=%d\nstride=%d\npad=1\nactivation=leaky\n"
@@ -53,3 +54,14 @@ def test_a_depthwise_filter_is_counted_once():
     maker, depthwise, *_ = channel_macs(cfg, couple(cfg))
     assert depthwise.tolist() == [64 * 9 + 64 * 6] * 4
     assert maker.tolist() == [64 * 27 + 64 * 9 + 64 * 6] * 4
+
+
+def test_an_entrance_costs_what_its_block_reads():
+    cfg = build("preresnet20", 10, 32)
+    costs = channel_macs(cfg, couple(cfg))
+    found = entrances(cfg)
+    assert found
+    for entrance in found:
+        behind = sum(measure(cfg)[conv].macs for conv in entrance.convs)
+        assert costs[entrance.norm] == pytest.approx(behind / entrance.channels)
+        assert len(costs[entrance.norm]) == entrance.channels

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from yolo_slim.cfg import Cfg, Conv, channel_macs, couple
+from yolo_slim.cfg import Batchnorm, Cfg, Conv, Section, channel_macs, couple
 from yolo_slim.cfg.coupling import Atoms, Mask
 from yolo_slim.nn.network import Network
 from yolo_slim.weights import Weights
@@ -21,7 +21,7 @@ from yolo_slim.weights import Weights
 class Gammas:
     """Where they are in a network. N: those of channels that may go; frozen ones are left out.
 
-    sections: of the convolutions whose BatchNorm has at least one; widths: their channels.
+    sections: whose BatchNorm has at least one; widths: their channels.
     free: bool [sum(widths)], which are judged.
     layers: int64 [N], the place in `sections` of each.
     classes: int64 [N], from 0; gammas of one class go together.
@@ -74,14 +74,12 @@ class Gammas:
 
 
 def judged(cfg: Cfg) -> Gammas:
-    """Those of the BatchNorms of convolutions that have a channel which may be pruned."""
+    """Those of the BatchNorms that have a channel which may be pruned, or need not be read."""
     coupling, macs = couple(cfg), channel_macs(cfg, couple(cfg))
     sections = tuple(
         index
         for index, section in enumerate(cfg)
-        if isinstance(section, Conv)
-        and section.batch_normalize
-        and coupling.free[coupling.classes(index)].any()
+        if _normalizes(section) and coupling.free[coupling.classes(index)].any()
     )
     classes = _joined([coupling.classes(index) for index in sections], np.int64)
     free = coupling.free[classes]
@@ -98,3 +96,7 @@ def judged(cfg: Cfg) -> Gammas:
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     return np.concatenate([np.zeros(0, dtype), *parts])
+
+
+def _normalizes(section: Section) -> bool:
+    return isinstance(section, Batchnorm) or (isinstance(section, Conv) and section.batch_normalize)
