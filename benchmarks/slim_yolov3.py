@@ -109,7 +109,7 @@ def torch_pruned(bundle: Bundle, pruner: str, target_macs: int) -> Bundle:
 
     importance = {
         "BNScalePruner": lambda: tp.importance.BNScaleImportance(),
-        "GroupNormPruner": lambda: tp.importance.GroupNormImportance(p=2),
+        "GroupNormPruner": lambda: tp.importance.GroupMagnitudeImportance(p=2),
     }[pruner]
 
     def cut(ratio: float) -> Bundle:
