@@ -3,8 +3,8 @@
     YOLO_SLIM_RUNS=~/runs python benchmarks/sparsity_digits.py
 
 YOLOv3-nano on the built-in digits at 96 px, trained for 10 epochs, then sparse for 8 more at the
-same strength in every arm. `free` is the share of channels that may go for 0.005 of the AP, before
-any training after the cut, and `macs` what that cut leaves of the network's work.
+strength that the arm names, or else at one. `free` is the share of channels that may go for 0.005
+of the AP, before any training after the cut, and `macs` what that cut leaves of the network's work.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from measured import write_rows
 from yolo_slim.bundle import load_bundle
 from yolo_slim.cfg import totals
 from yolo_slim.prune.place import plan_ratio
+from yolo_slim.train.checkpoint import CHECKPOINT
 
 HERE = Path(__file__).resolve().parent
 CSV = HERE / "sparsity-digits.csv"
 PICTURES = "--mosaic 0 --flip 0 --affine 0.3 --zoom 1.15 --shift 0.08 --colour 0.2 --workers 0"
-S, EPOCHS, SEED = 0.1, 8, 0
+S, EPOCHS, SEED = 0.1, 8, 0  # S of every arm that names no other
 ARMS = {
     "constant": "",
     "global": "--sparsity-schedule global",
@@ -37,6 +38,8 @@ ARMS = {
     "local group macs": (
         "--sparsity-schedule local --sparsity-penalty group --sparsity-weight macs"
     ),
+    "local macs, S 0.03": "--sparsity-schedule local --sparsity-weight macs --sparsity 0.03",
+    "local, S 0.03": "--sparsity-schedule local --sparsity 0.03",
 }
 
 
@@ -52,7 +55,8 @@ def row(name: str, out: Path) -> dict[str, object]:
     ap = found["ap"]
     share = totals(plan_ratio(bundle, ap["free"]).narrowed).macs / totals(bundle.cfg).macs
     return {
-        "arm": name, "sparsity": S, "epochs": EPOCHS, "AP": round(ap["curve"][0]["AP"], 4),
+        "arm": name, "sparsity": float(name.partition("S ")[2] or S), "epochs": EPOCHS,
+        "AP": round(ap["curve"][0]["AP"], 4),
         "dead_gammas": round(found["dead_below_layer_mean"]["0.01"], 4),
         "free": round(ap["free"], 4), "knee": ap["knee"] and round(ap["knee"], 4),
         "macs": round(share, 4),
@@ -79,11 +83,12 @@ def main() -> None:
     for name, options in ARMS.items():
         if any(done["arm"] == name for done in rows):
             continue
-        out = name.replace(" ", "-")
+        out = name.replace(",", "").replace(" ", "-")
         if not (runs / out / "bundle").exists():
             tool(
                 f"train teacher/bundle {data} --epochs {EPOCHS} --lr 2e-3 --sparsity {S} "
-                f"{options} --out {out}",
+                f"{options} --out {out}"
+                + (" --resume" if (runs / out / "checkpoints" / CHECKPOINT).exists() else ""),
                 runs,
             )
         rows.append({**row(name, runs / out), "seed": SEED})

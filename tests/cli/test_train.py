@@ -149,6 +149,9 @@ def test_heads_are_made_for_other_classes(place, capsys):
         ("--box-loss eiou", "eiou"),
         ("--checkpoint-minutes 0", "--checkpoint-minutes 0.0 is out of range"),
         ("--strategy telepathy", "telepathy"),
+        ("--sparsity-schedule local", "--sparsity-schedule local means nothing without --sparsity"),
+        ("--sparsity 0.1 --sparsity-fraction 0.5", "means nothing to --sparsity-schedule constant"),
+        ("--sparsity 0.1 --sparsity-schedule sometimes", "sometimes"),
         ("--cache tape", "tape"),
         ("--show-batch pictures", "pictures is a folder"),
     ],
@@ -163,6 +166,25 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, cap
 def test_a_classifier_has_no_use_for_boxes(place, option, capsys):
     assert status(f"train resnet18 --data pictures --epochs 1 --out c {option}") == 2
     assert f"{option.split()[0]} is for detectors" in capsys.readouterr().err
+
+
+def test_a_sparse_training_tells_what_may_go_and_what_it_costs(place, capsys):
+    """Three options that all have to arrive, and a curve over the validation pictures."""
+    side = "{images: pictures, annotations: boxes.json}"
+    (place / "my.yaml").write_text(f"train: {side}\nval: {side}\n")
+    command = TRAIN.replace("--images pictures --annotations boxes.json", "--data my.yaml")
+    how = "--sparsity-schedule local --sparsity-weight macs --sparsity-penalty group"
+    assert status(f"{command} --sparsity 0.02 {how} --sparsity-step sign") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "channels could go" in out and "of the channels are free" in out
+    assert "by what its channel costs" in out
+    document = json.loads((place / "t/sparsity.json").read_text())
+    assert document["ap"]["curve"][0]["ratio"] == 0
+    done = load_bundle(place / "t/bundle").history[-1].settings
+    assert {key: done[key] for key in done if key.startswith("sparsity")} == {
+        "sparsity": 0.02, "sparsity_schedule": "local", "sparsity_weight": "macs",
+        "sparsity_penalty": "group", "sparsity_step": "sign",
+    }  # fmt: skip
 
 
 def test_a_finished_training_is_left_as_it_is(place, capsys):

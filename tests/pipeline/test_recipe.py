@@ -9,6 +9,7 @@ import pytest
 from yolo_slim.errors import RecipeError
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
+from yolo_slim.train.sparsity_settings import SparsitySettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.toml"))
@@ -89,6 +90,12 @@ FAULTS = {
     "text for true": (HEAD.replace("true", '"yes"') + TRAIN, ["data.digits", "'yes'"]),
     "seed out of range": ("seed = 99999999999999999999\n" + HEAD + TRAIN, ["seed", "4294967295"]),
     "infinite warm-up": (HEAD + TRAIN + "warmup_epochs = inf\n", ["warmup_epochs", "finite"]),
+    "a schedule of nothing": (
+        HEAD + TRAIN + 'sparsity_schedule = "local"\n', ["means nothing without --sparsity"],
+    ),
+    "an unknown schedule": (
+        HEAD + TRAIN + 'sparsity = 0.1\nsparsity_schedule = "slow"\n', ["sparsity_schedule"],
+    ),
     "infinite sparsity": (HEAD + TRAIN + "sparsity = inf\n", ["sparsity"]),
     "sparsity of nan": (HEAD + TRAIN + "sparsity = nan\n", ["sparsity"]),
     "rate of nan": (HEAD + TRAIN + "lr = nan\n", ["lr"]),
@@ -157,3 +164,17 @@ def test_reduce_goes_by_its_old_name_too(key, tmp_path):
     path.write_text(HEAD + TRAIN + PRUNE + f'{key} = "mean"\n')
     step = read_recipe(path).step[1]
     assert isinstance(step, PruneStep) and step.reduce == "mean"
+
+
+def test_a_step_says_how_sparse_it_is(tmp_path):
+    how = (
+        'sparsity = 0.1\nsparsity_schedule = "local"\nsparsity_fraction = 0.6\n'
+        'sparsity_weight = "macs"\nsparsity_penalty = "group"\nsparsity_step = "sign"\n'
+        "sparsity_patience = 3\n"
+    )
+    (tmp_path / "r.toml").write_text(HEAD + TRAIN + how)
+    step = read_recipe(tmp_path / "r.toml").step[0]
+    assert isinstance(step, TrainStep)
+    expected = SparsitySettings("local", 0.6, "macs", "group", "sign", 3)
+    assert step.settings(0, 0).sparse == expected
+    assert step.settings(0, 0).sparsity == 0.1

@@ -17,7 +17,11 @@ ENOUGH_TRAVEL = 0.5
 """A gamma starts near 1: pulled by less than this, few reach 0."""
 
 UNDEFENDED = 1
-"""From this pull on, S times its weight, no loss can hold a gamma against it."""
+"""From this S on no loss can hold a gamma against it."""
+
+CRUSHING = 0.5
+"""From this S times its weight on, a gamma must be worth 20 times what most are (0.1 a unit where
+they have 0.005, docs/adr/0003): a layer that is pulled at so hard goes, and the network with it."""
 
 
 def announce_travel(
@@ -53,10 +57,10 @@ def announce_travel(
         )
     if settings.sparsity >= UNDEFENDED:
         warn(console, f"with sparsity {UNDEFENDED} or more no gamma can be defended")
-    elif settings.sparsity * weights.max() >= UNDEFENDED:
-        lost = settings.sparsity * weights >= UNDEFENDED
+    elif spread and settings.sparsity * weights.max() >= CRUSHING:
+        lost = settings.sparsity * weights >= CRUSHING
         warn(
             console,
-            f"{lost.mean():.1%} of the channels are so costly that no gamma of theirs can be "
-            f"defended: sparsity below {UNDEFENDED / weights.max():.2g} leaves them a choice",
+            f"{lost.mean():.1%} of the channels cost so much that hardly a gamma of theirs can be "
+            f"defended: sparsity below {CRUSHING / weights.max():.2g} leaves them a choice",
         )
