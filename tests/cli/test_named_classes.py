@@ -10,7 +10,7 @@ from made_sets import picture, voc_file, voc_object
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cli import main
-from yolo_slim.pipeline import compress
+from yolo_slim.pipeline import start
 from yolo_slim.pipeline.recipe import SplitSpec
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -46,5 +46,5 @@ def test_a_recipe_numbers_the_classes_of_both_splits_alike(place):
         SplitSpec(images=place / split, annotations=place / f"{split}_xml")
         for split in ("train", "val")
     )
-    training, validation = compress._splits(None, *parts)
+    training, validation = start._splits(None, *parts)
     assert training.class_names == validation.class_names == ("cat", "dog")

@@ -188,7 +188,7 @@ def test_a_masked_channel_is_exactly_zero(activation, bn, lively_bundle, lively_
         + conv.format(bn, 1, activation) + conv.format(bn, 8, activation)
         + "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
     )  # fmt: skip
-    plan = random_plan(cfg, 3)
+    plan = random_plan(cfg, 3, 0.4)
     network = network_of(cfg, mask(lively_bundle(cfg), plan).weights)
     with torch.no_grad():
         _, taps = network.forward_with_taps(lively_images(cfg), [0, 1, 2])
