@@ -17,7 +17,8 @@ from pathlib import Path
 from measured import write_rows
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.prune.cut import absorb, take
+from yolo_slim.prune.absorb import absorb
+from yolo_slim.prune.cut import take
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_target
 from yolo_slim.weights import random_weights

@@ -17,10 +17,11 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import totals
 from yolo_slim.data.coco import read_coco
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.scoring import score
-from yolo_slim.pipeline.sweeping import recalibrated, recalibration_batches
-from yolo_slim.prune.cut import absorb, take
+from yolo_slim.pipeline.scoring import input_batches, score
+from yolo_slim.prune.absorb import absorb
+from yolo_slim.prune.cut import take
 from yolo_slim.prune.place import plan_ratio
+from yolo_slim.prune.recalibrate import recalibrate
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import TorchSession, default_threads
 
@@ -42,7 +43,11 @@ def main() -> None:
     (cfg,) = (SHARED / "weights").rglob(f"{STEM}.cfg")
     source = load_model(ModelSource(str(cfg), cfg.with_suffix(".weights")))
     train = read_coco(COCO / "dev_train2017", COCO / "annotations/dev_train2017.json")
-    again = recalibrated(recalibration_batches(source, train))
+    batches = list(input_batches(train, source.cfg, len(train.samples)))
+
+    def again(bundle: Bundle) -> Bundle:
+        return recalibrate(bundle, batches)
+
     rows: list[dict[str, object]] = [{"ratio": 0.0, "way": "uncut", "macs": 1.0, **numbers(source)}]
     rows.append({"ratio": 0.0, "way": "recalibrated", "macs": 1.0, **numbers(again(source))})
     for ratio in RATIOS:

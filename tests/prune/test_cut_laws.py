@@ -27,7 +27,8 @@ from yolo_slim.cfg import (
     totals,
 )
 from yolo_slim.errors import CfgError, InputError
-from yolo_slim.prune.cut import absorb, mask, take
+from yolo_slim.prune.absorb import absorb
+from yolo_slim.prune.cut import mask, take
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_ratio, plan_target
 from yolo_slim.prune.plan import Plan

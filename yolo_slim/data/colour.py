@@ -14,6 +14,18 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523,
 _RGB = np.linalg.inv(_YIQ)
 
 
+def _through_yiq(matrix: list[list[float]]) -> np.ndarray:
+    result: np.ndarray = (_RGB @ np.array(matrix) @ _YIQ).astype(np.float32)
+    return result
+
+
+# What stays of a colour when it is turned round the grey axis, by parts: its grey; what goes with
+# the cosine of the turn; what goes with its sine.
+_GREY = _through_yiq([[1, 0, 0], [0, 0, 0], [0, 0, 0]])
+_ALONG = _through_yiq([[0, 0, 0], [0, 1, 0], [0, 0, 1]])
+_ACROSS = _through_yiq([[0, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
 def colour_matrix(hue: float, saturation: float, exposure: float) -> np.ndarray:
     """Matrix [3, 3], float32, for red, green, blue, after Haeberli (Matrix Operations for Image
     Processing, 1993).
@@ -22,12 +34,9 @@ def colour_matrix(hue: float, saturation: float, exposure: float) -> np.ndarray:
     distance from grey. exposure: factor on everything. 0, 1, 1 change nothing.
     """
     angle = -2 * math.pi * hue  # from red over yellow to green, as in HSV
-    turned = saturation * np.array(
-        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-    )
-    luma_kept = np.block([[np.ones((1, 1)), np.zeros((1, 2))], [np.zeros((2, 1)), turned]])
-    matrix: np.ndarray = exposure * (_RGB @ luma_kept @ _YIQ)
-    return matrix.astype(np.float32)
+    along, across = saturation * math.cos(angle), saturation * math.sin(angle)
+    matrix: np.ndarray = exposure * (_GREY + along * _ALONG + across * _ACROSS)
+    return matrix
 
 
 def random_colour_matrix(

@@ -20,7 +20,8 @@ from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import require_boxes, require_classes, score
 from yolo_slim.pipeline.timing import cfg_latency_ms
-from yolo_slim.prune.cut import absorb, take
+from yolo_slim.prune.absorb import absorb
+from yolo_slim.prune.cut import take
 from yolo_slim.prune.latency_table import LatencyTable
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.netadapt import plan_netadapt

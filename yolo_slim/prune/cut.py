@@ -1,8 +1,7 @@
-"""Three functions with a law between them: take(mask(bundle)) computes what mask(bundle) does.
+"""Two functions with a law between them: take(mask(bundle)) computes what mask(bundle) does.
 
-mask    silences the channels that go: their output is 0 everywhere.
-absorb  moves the constant that a silenced channel used to send into what reads it.
-take    cuts them out of the tensors and the cfg.
+mask silences the channels that go: their output is 0 everywhere. take cuts them out of the tensors
+and the cfg. What they used to send is moved to their readers before, by `absorb`.
 """
 
 from __future__ import annotations
@@ -13,29 +12,14 @@ from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import (
-    IMAGE,
-    Activation,
-    Avgpool,
     Batchnorm,
-    Cfg,
     Connected,
     Conv,
-    Cost,
-    Dropout,
-    Maxpool,
-    Reorg3d,
-    Route,
-    Section,
-    Select,
     Shortcut,
-    Shuffle,
-    Upsample,
     infer_shapes,
     input_shape,
 )
 from yolo_slim.cfg.coupling import is_depthwise
-from yolo_slim.fold import affine
-from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
 from yolo_slim.prune.plan import Plan
 from yolo_slim.weights import Weights
 
@@ -60,75 +44,6 @@ def mask(bundle: Bundle, plan: Plan) -> Bundle:
                 _fill(weights, f"{index}.connected.weight", gone, 0.0)
                 _fill(weights, f"{index}.connected.bias", gone, silent)
     return bundle.then("mask", {"ratio": plan.ratio}, weights=weights)
-
-
-def absorb(bundle: Bundle, plan: Plan) -> Bundle:
-    """Keeps what the dropped channels send on average, before they are masked or taken.
-
-    A channel whose gamma is near 0 sends act(beta) everywhere. That constant is followed through
-    additions, concatenations and pools to every convolution that reads it, whose BatchNorm mean
-    (or bias) takes over kernel-sum x constant. Exact in evaluation mode where gamma is 0 and the
-    reader is 1x1 or away from the border: at the border a padded kernel sees fewer taps.
-    """
-    bundle.require_batchnorm("absorb")
-    weights = dict(bundle.weights)
-    constants: dict[int, Tensor] = {IMAGE: torch.zeros(bundle.cfg.net.channels)}
-    for index, section in enumerate(bundle.cfg):
-        inputs = [constants[link] for link in bundle.cfg.links(index)]
-        if isinstance(section, Conv):
-            constants[index] = _absorb_conv(weights, bundle.cfg, index, section, inputs[0], plan)
-        else:
-            constants[index] = _passed_on(section, inputs, _tensor(~plan.kept(index)))
-    return bundle.then("absorb", {"ratio": plan.ratio}, weights=weights)
-
-
-def _absorb_conv(
-    weights: Weights, cfg: Cfg, index: int, section: Conv, read: Tensor, plan: Plan
-) -> Tensor:
-    """Shifts a convolution by the constants [C_in] it reads; returns those [C_out] it sends."""
-    if section.share_index is not None or section.xnor or _is_shared(cfg, index):
-        return torch.zeros(section.filters)  # one shift would not suit every reader
-    offset = _offset(weights[f"{index}.conv.weight"], read, section.groups)
-    _shift(weights, index, offset, section.batch_normalize)
-    if not section.batch_normalize:
-        return torch.zeros(section.filters)
-    beta = weights[f"{index}.bn.bias"].float()
-    if is_depthwise(section, len(read)):
-        # The mean has been shifted by the offset already; the channel itself still receives it.
-        beta = affine(weights, index, cfg.net.bn_eps)[1].float()
-    sent = ACTIVATION_FUNCTIONS[section.activation](beta)
-    return torch.where(_tensor(~plan.kept(index)), sent, 0.0)
-
-
-def _is_shared(cfg: Cfg, index: int) -> bool:
-    return any(isinstance(s, Conv) and s.share_index == index for s in cfg)
-
-
-def _passed_on(section: Section, inputs: list[Tensor], gone: Tensor) -> Tensor:
-    """The constants that a section without a kernel sends, from those of its inputs."""
-    first = inputs[0]
-    match section:
-        case Shortcut(weights_type="none"):
-            total = first.clone()
-            for other in inputs[1:]:
-                shared = min(len(total), len(other))
-                total[:shared] += other[:shared]
-            return torch.where(gone, ACTIVATION_FUNCTIONS[section.activation](total), 0.0)
-        case Activation():
-            return torch.where(gone, ACTIVATION_FUNCTIONS[section.activation](first), 0.0)
-        case Route():
-            return torch.cat([c.chunk(section.groups)[section.group_id] for c in inputs])
-        case Reorg3d():
-            return first.repeat(section.stride**2)
-        case Select():
-            return first[list(section.channels)]
-        case Shuffle():
-            return first.view(section.groups, -1).T.flatten()
-        case Upsample():
-            return first * section.scale
-        case Maxpool(depth_channels=0) | Avgpool() | Dropout() | Cost():
-            return first
-    return torch.zeros(len(gone))  # a gate multiplies: nothing constant can be said of it
 
 
 def take(bundle: Bundle, plan: Plan) -> Bundle:
@@ -169,22 +84,6 @@ def _fill(weights: Weights, key: str, gone: Tensor, value: float) -> None:
         tensor = weights[key]
         along = gone.view(-1, *(1,) * (tensor.dim() - 1))
         weights[key] = tensor.masked_fill(along, value)
-
-
-def _offset(kernel: Tensor, constant: Tensor, groups: int) -> Tensor:
-    """What a map that is `constant` [C_in] everywhere adds to each output channel, [C_out]."""
-    sums = kernel.float().sum(dim=(2, 3))  # [C_out, C_in / groups]
-    per_group = constant.view(groups, -1).repeat_interleave(len(sums) // groups, dim=0)
-    return (sums * per_group).sum(dim=1)
-
-
-def _shift(weights: Weights, index: int, offset: Tensor, batch_normalize: bool) -> None:
-    if batch_normalize:
-        key = f"{index}.bn.running_mean"
-        weights[key] = weights[key] - offset.to(weights[key])
-    else:
-        key = f"{index}.conv.bias"
-        weights[key] = weights[key] + offset.to(weights[key])
 
 
 def _positions(kept: np.ndarray) -> Tensor:

@@ -1,0 +1,174 @@
+"""Moves what a dropped channel sends on average into what reads it, before it is masked or taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import (
+    IMAGE,
+    Activation,
+    Avgpool,
+    Batchnorm,
+    Cfg,
+    Conv,
+    Cost,
+    Dropout,
+    Maxpool,
+    Reorg3d,
+    Route,
+    Section,
+    Select,
+    Shortcut,
+    Shuffle,
+    Upsample,
+)
+from yolo_slim.cfg.coupling import is_depthwise
+from yolo_slim.fold import affine
+from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
+from yolo_slim.prune.plan import Plan
+from yolo_slim.weights import Weights
+
+NODES = 32
+"""Of the Gauss-Hermite quadrature: exact for polynomials up to degree 63."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the dropped channels of a map send, [C] each: mean, and standard deviation over places
+    and pictures; both 0 for a channel that stays."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def nothing(cls, channels: int) -> Sent:
+        return cls(torch.zeros(channels), torch.zeros(channels))
+
+    def only(self, gone: Tensor) -> Sent:
+        return self.each(lambda values: torch.where(gone, values, 0.0))
+
+    def each(self, move: Callable[[Tensor], Tensor]) -> Sent:
+        return Sent(move(self.mean), move(self.std))
+
+    def activated(self, activation: str) -> Sent:
+        """Moments of f(x) for a normally distributed x, by quadrature; exact where std is 0."""
+        function = ACTIVATION_FUNCTIONS[activation]
+        places, shares = np.polynomial.hermite.hermgauss(NODES)
+        x = torch.from_numpy(places).double()[:, None]  # [NODES, 1]
+        share = torch.from_numpy(shares / math.sqrt(math.pi))[:, None]
+        values = function((self.mean.double() + math.sqrt(2) * self.std.double() * x).float())
+        mean = (share * values).sum(dim=0)
+        variance = (share * (values - mean).square()).sum(dim=0)
+        constant = self.std == 0
+        return Sent(
+            torch.where(constant, function(self.mean), mean.float()),
+            torch.where(constant, 0.0, variance.sqrt().float()),
+        )
+
+
+def absorb(bundle: Bundle, plan: Plan) -> Bundle:
+    """Keeps what the dropped channels send on average, before they are masked or taken.
+
+    After its BatchNorm a channel is about normal, with mean beta and deviation |gamma|; its mean
+    behind the activation is followed through additions, concatenations and pools to every
+    convolution that reads it, whose BatchNorm mean (or bias) takes over kernel-sum x mean. Exact in
+    evaluation mode where gamma is 0, so that act(beta) is sent everywhere, and the reader is 1x1 or
+    away from the border: at the border a padded kernel sees fewer taps.
+    """
+    bundle.require_batchnorm("absorb")
+    weights = dict(bundle.weights)
+    sent: dict[int, Sent] = {IMAGE: Sent.nothing(bundle.cfg.net.channels)}
+    for index, section in enumerate(bundle.cfg):
+        inputs = [sent[link] for link in bundle.cfg.links(index)]
+        gone = torch.from_numpy(np.ascontiguousarray(~plan.kept(index)))
+        if isinstance(section, Conv):
+            sent[index] = _through_conv(weights, bundle.cfg, index, section, inputs[0]).only(gone)
+        elif isinstance(section, Batchnorm):
+            sent[index] = _normal(weights, index).only(gone)
+        else:
+            sent[index] = _passed_on(section, inputs, gone)
+    return bundle.then("absorb", {"ratio": plan.ratio}, weights=weights)
+
+
+def _through_conv(weights: Weights, cfg: Cfg, index: int, conv: Conv, read: Sent) -> Sent:
+    """Shifts a convolution by what it reads; returns what each of its channels sends."""
+    if conv.share_index is not None or conv.xnor or _is_shared(cfg, index):
+        return Sent.nothing(conv.filters)  # one shift would not suit every reader
+    offset = _offset(weights[f"{index}.conv.weight"], read.mean, conv.groups)
+    _shift(weights, index, offset, conv.batch_normalize)
+    if not conv.batch_normalize:
+        return Sent.nothing(conv.filters)
+    normal = _normal(weights, index)
+    if is_depthwise(conv, len(read.mean)):
+        # One that reads a constant sends one. Its mean has been shifted by the offset already; the
+        # channel itself still receives it.
+        constant = (read.std == 0).repeat_interleave(conv.filters // conv.groups)
+        still = affine(weights, index, cfg.net.bn_eps)[1].float()
+        normal = Sent(
+            torch.where(constant, still, normal.mean), torch.where(constant, 0.0, normal.std)
+        )
+    return normal.activated(conv.activation)
+
+
+def _normal(weights: Weights, index: int) -> Sent:
+    """What comes out of a BatchNorm."""
+    return Sent(weights[f"{index}.bn.bias"].float(), weights[f"{index}.bn.weight"].float().abs())
+
+
+def _is_shared(cfg: Cfg, index: int) -> bool:
+    return any(isinstance(s, Conv) and s.share_index == index for s in cfg)
+
+
+def _passed_on(section: Section, inputs: list[Sent], gone: Tensor) -> Sent:
+    """What a section without a kernel sends, from what it reads."""
+    first = inputs[0]
+    match section:
+        case Shortcut(weights_type="none"):
+            mean, variance = first.mean.clone(), first.std.square()
+            for other in inputs[1:]:
+                shared = min(len(mean), len(other.mean))
+                mean[:shared] += other.mean[:shared]
+                variance[:shared] += other.std[:shared].square()
+            return Sent(mean, variance.sqrt()).activated(section.activation).only(gone)
+        case Activation():
+            return first.activated(section.activation).only(gone)
+        case Route():
+            means, stds = (
+                torch.cat([p.chunk(section.groups)[section.group_id] for p in parts])
+                for parts in ([s.mean for s in inputs], [s.std for s in inputs])
+            )
+            return Sent(means, stds)
+        case Reorg3d():
+            return first.each(lambda values: values.repeat(section.stride**2))
+        case Select():
+            return first.each(lambda values: values[list(section.channels)])
+        case Shuffle():
+            return first.each(lambda values: values.view(section.groups, -1).T.flatten())
+        case Upsample():
+            return first.each(lambda values: values * section.scale)
+        case Maxpool(depth_channels=0) | Avgpool() | Dropout() | Cost():
+            return first
+    return Sent.nothing(len(gone))  # a gate multiplies: nothing constant can be said of it
+
+
+def _offset(kernel: Tensor, constant: Tensor, groups: int) -> Tensor:
+    """What a map that is `constant` [C_in] everywhere adds to each output channel, [C_out]."""
+    sums = kernel.float().sum(dim=(2, 3))  # [C_out, C_in / groups]
+    per_group = constant.view(groups, -1).repeat_interleave(len(sums) // groups, dim=0)
+    return (sums * per_group).sum(dim=1)
+
+
+def _shift(weights: Weights, index: int, offset: Tensor, batch_normalize: bool) -> None:
+    if batch_normalize:
+        key = f"{index}.bn.running_mean"
+        weights[key] = weights[key] - offset.to(weights[key])
+    else:
+        key = f"{index}.conv.bias"
+        weights[key] = weights[key] + offset.to(weights[key])
