@@ -33,6 +33,7 @@ COCO = SHARED / "data/coco"
 STEM = "yolo-fastest-1.1-xl"
 CSV = HERE / "untrained-cut.csv"
 RATIOS = (0.05, 0.1, 0.2, 0.3)
+BEST = Scoring("gamma-kernel", normalize="none")
 
 
 def numbers(bundle: Bundle) -> dict[str, float]:
@@ -50,22 +51,31 @@ def main() -> None:
     def again(bundle: Bundle) -> Bundle:
         return recalibrate(bundle, batches)
 
-    rows: list[dict[str, object]] = [{"ratio": 0.0, "way": "uncut", "macs": 1.0, **numbers(source)}]
-    rows.append({"ratio": 0.0, "way": "recalibrated", "macs": 1.0, **numbers(again(source))})
+    rows: list[dict[str, object]] = []
+
+    def tell(ratio: float, scoring: Scoring, way: str, cut: Bundle) -> None:
+        macs = round(totals(cut.cfg).macs / totals(source.cfg).macs, 4)
+        how = {"ratio": ratio, "importance": scoring.importance, "normalize": scoring.normalize}
+        rows.append({"model": STEM, **how, "way": way, "macs": macs, **numbers(cut)})
+        print(rows[-1], flush=True)
+
+    tell(0.0, BEST, "uncut", source)
+    tell(0.0, BEST, "recalibrated", again(source))
     for ratio in RATIOS:
-        plan = plan_ratio(source, ratio, Scoring("gamma-kernel", normalize="none"))
+        plan = plan_ratio(source, ratio, BEST)
         plain, absorbed = take(source, plan), take(absorb(source, plan), plan)
-        ways = {
-            "removed": plain,
-            "absorbed": absorbed,
-            "recalibrated": again(plain),
-            "absorbed and recalibrated": again(absorbed),
-        }
-        for way, cut in ways.items():
-            macs = round(totals(cut.cfg).macs / totals(source.cfg).macs, 4)
-            rows.append({"ratio": ratio, "way": way, "macs": macs, **numbers(cut)})
-            print(rows[-1], flush=True)
-    write_rows(CSV, [{"model": STEM, **row} for row in rows])
+        tell(ratio, BEST, "removed", plain)
+        tell(ratio, BEST, "absorbed", absorbed)
+        tell(ratio, BEST, "recalibrated", again(plain))
+        tell(ratio, BEST, "absorbed and recalibrated", again(absorbed))
+    for importance in ("gamma", "gamma-kernel", "l2"):
+        for normalize in ("layer", "none"):
+            scoring = Scoring(importance, normalize=normalize)
+            if scoring != BEST:
+                plan = plan_ratio(source, 0.2, scoring)
+                cut = again(take(absorb(source, plan), plan))
+                tell(0.2, scoring, "absorbed and recalibrated", cut)
+    write_rows(CSV, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Moves what a dropped channel sends on average into what reads it, before it is masked or taken."""
+"""Moves what a dropped channel sends on average into its readers, before it is masked or taken."""
 
 from __future__ import annotations
 
