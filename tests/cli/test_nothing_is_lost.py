@@ -102,7 +102,7 @@ REFUSED = {
     "names that are not there": ("convert model --names nope.names --out x", "no such file"),
     "two targets": (
         "prune model --ratio 0.3 --target-macs 0.5 --out x",
-        "--target-params; found --ratio 0.3, --target-macs 0.5"),
+        "--target-latency-ms; found --ratio 0.3, --target-macs 0.5"),
     "an energy beside a target": (
         "prune model --energy 0 --target-params 0.5 --out x", "found --energy 0, --target-par"),
     "an energy of all": ("prune model --energy 1 --out x", "--energy: "),
