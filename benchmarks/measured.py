@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.export.onnx_model import export_onnx
-from yolo_slim.files import whole_file
+from yolo_slim.files import write_csv
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.runtime.latency import Latency, measure_latency
 from yolo_slim.runtime.session import OnnxSession, default_threads
@@ -34,10 +33,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     has them keeps them."""
     around = circumstances(0, default_threads())
     full = [dict(row) if "device" in row else {**row, **_lacking(row, around)} for row in rows]
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, full[0])
-        writer.writeheader()
-        writer.writerows(full)
+    write_csv(path, full)
 
 
 def _lacking(row: Mapping[str, object], around: Mapping[str, str]) -> dict[str, str]:

@@ -1,15 +1,108 @@
-"""What a dropped channel sends on average: moments by quadrature, and what they are worth."""
+"""What a dropped channel sends is kept: exactly where that is a constant, else on average."""
 
+import numpy as np
 import pytest
 import torch
 
-from yolo_slim.cfg import ACTIVATIONS, couple, parse
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import ACTIVATIONS, Conv, couple, parse
 from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
 from yolo_slim.prune.absorb import Sent, absorb
 from yolo_slim.prune.cut import take
 from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.recalibrate import recalibrate
 from yolo_slim.weights import network_of
+
+BN = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize={}\npad=1\nactivation={}\n"
+LINEAR = "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
+
+
+def run(bundle: Bundle, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return network_of(bundle.cfg, bundle.weights)(images)[0]
+
+
+def _dead(bundle: Bundle, index: int, channels: list[int]) -> Plan:
+    """The plan that drops `channels` of a section, whose gamma is set to 0, and of what is tied."""
+    coupling = couple(bundle.cfg)
+    keep = np.ones(coupling.n_classes, bool)
+    keep[coupling.classes(index)[channels]] = False
+    plan = Plan(bundle.cfg, coupling, keep)
+    for number, section in enumerate(bundle.cfg):
+        if isinstance(section, Conv) and section.batch_normalize:
+            gone = torch.from_numpy(~plan.kept(number))
+            bundle.weights[f"{number}.bn.weight"][gone] = 0.0
+            bundle.weights[f"{number}.bn.bias"][gone] += 1.5  # a constant that cannot be missed
+    return plan
+
+
+BETWEEN = {
+    "convolution": "",
+    "route": "[route]\nlayers=-1\n",
+    "route of two": BN.format(3, 1, "leaky") + "[route]\nlayers=-1,-2\n",
+    "upsample": "[upsample]\nstride=2\n",
+    "maxpool": "[maxpool]\nsize=3\nstride=2\n",
+    "spp": "[maxpool]\nsize=5\nstride=1\n[route]\nlayers=-1,-2\n",
+    "shortcut": BN.format(6, 1, "leaky") + "[shortcut]\nfrom=-2\nactivation=linear\n",
+    "activated shortcut": BN.format(6, 1, "leaky") + "[shortcut]\nfrom=-2\nactivation=mish\n",
+    "split": BN.format(6, 1, "leaky") + "[route]\nlayers=-1,-2\ngroups=2\ngroup_id=1\n",
+    "avgpool": "[avgpool]\n",
+    "dropout": "[dropout]\n",
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("activation", ["leaky", "mish", "relu", "swish"])
+def test_absorb_is_exact_through_what_reads_pixel_by_pixel(
+    activation, between, lively_bundle, lively_images
+):
+    text = BN.format(6, 3, activation) + BETWEEN[between] + BN.format(5, 1, "leaky") + LINEAR
+    cfg = parse("[net]\nwidth=16\nheight=16\n" + text)
+    bundle = lively_bundle(cfg)
+    plan = _dead(bundle, 0, [1, 4])
+    images = lively_images(cfg)
+    before, plain = run(bundle, images), run(take(bundle, plan), images)
+    after = run(take(absorb(bundle, plan), plan), images)
+    assert plan.ratio > 0
+    scale = before.abs().max()
+    assert (after - before).abs().max() <= 1e-5 * scale
+    assert (plain - before).abs().max() > 1e-3 * scale
+
+
+@pytest.mark.parametrize("reader", [3, 5])
+def test_absorb_before_a_padded_kernel_is_exact_inside_and_better_at_the_border(
+    reader, lively_bundle, lively_images
+):
+    text = BN.format(6, 3, "leaky") + BN.format(5, reader, "leaky") + LINEAR
+    cfg = parse("[net]\nwidth=16\nheight=16\n" + text)
+    bundle = lively_bundle(cfg)
+    plan = _dead(bundle, 0, [1, 4])
+    images = lively_images(cfg)
+    before, plain = run(bundle, images), run(take(bundle, plan), images)
+    after = run(take(absorb(bundle, plan), plan), images)
+    edge = reader // 2
+    inside = (..., slice(edge, -edge), slice(edge, -edge))
+    scale = before.abs().max()
+    assert (after - before)[inside].abs().max() <= 1e-5 * scale
+    assert (after - before).square().mean() < 0.5 * (plain - before).square().mean()
+    border = torch.ones(16, 16, dtype=torch.bool)
+    border[edge:-edge, edge:-edge] = False
+    wrong, missing = ((x - before)[..., border].square().mean() for x in (after, plain))
+    assert 0 < wrong < missing
+
+
+def test_absorb_follows_a_dead_depthwise_channel(lively_bundle, lively_images):
+    depthwise = BN.format(6, 1, "leaky") + "groups=6\n"
+    text = BN.format(6, 3, "leaky") + depthwise + BN.format(5, 1, "leaky") + LINEAR
+    cfg = parse("[net]\nwidth=16\nheight=16\n" + text)
+    bundle = lively_bundle(cfg)
+    plan = _dead(bundle, 0, [2, 3])
+    bundle.weights["1.bn.weight"][[2, 3]] = 0.7  # alive, but its input is a constant
+    images = lively_images(cfg)
+    before, plain = run(bundle, images), run(take(bundle, plan), images)
+    after = run(take(absorb(bundle, plan), plan), images)
+    assert (after - before).abs().max() <= 1e-5 * before.abs().max()
+    assert (plain - before).abs().max() > 1e-3 * before.abs().max()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -38,13 +131,12 @@ def test_the_mean_of_what_reads_a_live_channel_stays(lively_bundle, lively_image
     images = lively_images(cfg, batch=32)
     bundle = recalibrate(lively_bundle(cfg), [images])
     coupling = couple(cfg)
-    keep = torch.ones(coupling.n_classes, dtype=torch.bool).numpy()
+    keep = np.ones(coupling.n_classes, bool)
     keep[coupling.classes(0)[[1, 4, 6]]] = False
     plan = Plan(cfg, coupling, keep)
 
     def seen(candidate):
-        with torch.no_grad():
-            return network_of(candidate.cfg, candidate.weights)(images)[0].mean(dim=(0, 2, 3))
+        return run(candidate, images).mean(dim=(0, 2, 3))
 
     before, plain = seen(bundle), seen(take(bundle, plan))
     after = seen(take(absorb(bundle, plan), plan))

@@ -7,35 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import Dataset
+from sparse_training import TINY, Pictures
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import parse
 from yolo_slim.data.loader import collate
 from yolo_slim.errors import InputError
 from yolo_slim.train.keep_zeros import KeptZeros
 from yolo_slim.train.loop import train
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import network_of, random_weights
-
-BN = "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
-TINY = parse(
-    "[net]\nwidth=32\nheight=32\n" + BN * 2
-    + "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n"
-    + "[yolo]\nmask=0\nanchors=16,16\nclasses=1\n"
-)  # fmt: skip
-
-
-class Pictures(Dataset):
-    """Eight pictures of noise with one box each."""
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int):
-        draw = torch.Generator().manual_seed(index)
-        image = torch.randint(0, 256, (3, 32, 32), generator=draw, dtype=torch.uint8)
-        return image, torch.tensor([[0, 6.0, 6.0, 22.0, 22.0]]), ()
 
 
 def halved(told: bool = True) -> Bundle:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +114,7 @@ def _with_own_training_images(
         note(console, "no recalibration: --recalibrate DATA names training images for it")
         return around
     try:
-        return around.recalibrating(named.split("train", bundle.class_names))
+        return replace(around, recalibration=named.split("train", bundle.class_names))
     except DataError as error:
         note(console, f"no recalibration: {error}")
         return around

@@ -27,6 +27,7 @@ from yolo_slim.cli.options import (
     with_backbone,
 )
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
+from yolo_slim.cli.train_classifier import refuse_for_classifiers, train_labelled
 from yolo_slim.cli.train_options import (
     Accumulate,
     Affine,
@@ -83,7 +84,6 @@ from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.batch_picture import write_batch_picture
-from yolo_slim.pipeline.classifying import read_splits, require_classifier, train_classifier
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
@@ -94,7 +94,7 @@ from yolo_slim.runtime.session import default_workers
 from yolo_slim.train.checkpoint import CHECKPOINT
 from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.processes import is_first_process
-from yolo_slim.train.settings import Machines, TrainSettings
+from yolo_slim.train.settings import Machines
 from yolo_slim.train.sparsity_settings import LEAST_IMPORTANT, SparsitySettings
 from yolo_slim.zoo import names as zoo_names
 
@@ -204,12 +204,12 @@ def train(
     check_bundle(out / BUNDLE_IN_RUN, sources)
     check_file(show_batch, sources)
     if data is not None and data.is_dir():
-        _refuse_for_classifiers(teacher=teacher, mosaic=mosaic, mixup=mixup, copy_paste=copy_paste,
+        refuse_for_classifiers(teacher=teacher, mosaic=mosaic, mixup=mixup, copy_paste=copy_paste,
             multi_scale=multi_scale, show_batch=show_batch, box_loss=box_loss,
             objectness=objectness, iou_thresh=iou_thresh,
             anchors=None if anchors == "keep" else anchors)  # fmt: skip
         with _telling_how_to_go_on(checkpoint):
-            trained = _train_classifier(
+            trained = train_labelled(
                 source, backbone_weights, data, typed, loss, pictures, out, resume
             )
         _save(trained, out, profile_steps)
@@ -282,38 +282,6 @@ def _reaching_neighbours(bundle: Bundle, source: ModelSource) -> Bundle:
         )
     note(console, f"scale_x_y={REACH:g} is written into the cfg: boxes reach into the next cells")
     return replace(bundle, cfg=with_scale_x_y(bundle.cfg, REACH))
-
-
-def _train_classifier(
-    source: ModelSource,
-    backbone_weights: str | None,
-    data: Path,
-    typed: dict[str, Any],
-    loss: dict[str, Any],
-    pictures: dict[str, Any],
-    out: Path,
-    resume: bool,
-) -> Bundle:
-    training, validation = read_splits(data)
-    bundle = load_model(source, untrained=True, classes=len(training.class_names))
-    require_classifier(bundle.cfg, source.model, data)
-    tell_notes(bundle.cfg)
-    bundle = with_backbone(bundle, backbone_weights)
-    settings: TrainSettings = settings_of(bundle.cfg, typed, loss)
-    augmentation = augmentation_of(bundle.cfg, pictures).calm()
-    return train_classifier(
-        bundle, training, validation, settings, augmentation, out, resume, console
-    )
-
-
-def _refuse_for_classifiers(**options: Any) -> None:
-    """Raises InputError for an option that means nothing where there are no boxes."""
-    for name, value in options.items():
-        if value is not None:
-            raise InputError(
-                f"--{name.replace('_', '-')} is for detectors: a classifier learns from pictures "
-                "and their labels alone"
-            )
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def _layers(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
 
 
 def _recalibrated(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
-    some = around.recalibrating().some(step.recalibrate, "--recalibrate")
+    some = around.some_to_recalibrate(step.recalibrate)
     n_images = len(some.samples)
     with around.progress("running statistics") as advance:
         batches = input_batches(some, done.bundle.cfg, n_images)

@@ -58,23 +58,24 @@ class Surroundings:
     threads: int = 1
     seed: int = 0
 
-    def recalibrating(self, images: Dataset | None = None) -> Surroundings:
-        """The same with other images to recalibrate on; as data, for None."""
-        images = images or self.recalibration or self.data
-        return replace(self, data=images, recalibration=images)
-
     def some(self, n_images: int, asked_by: str) -> Dataset:
         """Up to `n_images` of the data, drawn without replacement.
 
         Raises InputError, naming what asked for them, where there is no data.
         """
-        if self.data is None:
+        return self._drawn(self.data, n_images, asked_by)
+
+    def some_to_recalibrate(self, n_images: int) -> Dataset:
+        """The same of those that running statistics are measured on."""
+        return self._drawn(self.recalibration or self.data, n_images, "--recalibrate")
+
+    def _drawn(self, images: Dataset | None, n_images: int, asked_by: str) -> Dataset:
+        if images is None:
             raise InputError(
                 f"{asked_by} asks images: name --data FILE, or --images DIR with --annotations FILE"
             )
-        n_all = len(self.data.samples)
-        places = np.random.default_rng(self.seed).permutation(n_all)[:n_images]
-        return replace(self.data, samples=tuple(self.data.samples[k] for k in sorted(places)))
+        places = np.random.default_rng(self.seed).permutation(len(images.samples))[:n_images]
+        return replace(images, samples=tuple(images.samples[k] for k in sorted(places)))
 
 
 def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
@@ -95,7 +96,7 @@ def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
 def make_plan(bundle: Bundle, step: PruneStep, around: Surroundings) -> Plan:
     """The plan that a prune step asks for."""
     scoring = scoring_of(bundle, step, around)
-    limits = Limits(step.layer_keep, step.multiple, step.rounding)
+    limits = limits_of(step)
     if step.ratio is not None:
         return plan_ratio(bundle, step.ratio, scoring, limits)
     if step.energy is not None:
@@ -150,6 +151,11 @@ def _adapted(
         f"{measured_ms:.3g} ms when it is measured, after {CALIBRATIONS} corrections; is this "
         "machine busy with other work?"
     )
+
+
+def limits_of(step: PruneStep) -> Limits:
+    """How narrow the step lets a layer become."""
+    return Limits(step.layer_keep, step.multiple, step.rounding)
 
 
 def scoring_of(bundle: Bundle, step: PruneStep, around: Surroundings) -> Scoring:

@@ -14,7 +14,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.data.dataset import coco_ground_truth
 from yolo_slim.data.image import read_image
 from yolo_slim.evaluate.coco import ClassAP, per_class_ap
-from yolo_slim.files import whole_file
+from yolo_slim.files import write_csv
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.compress import Compression
 from yolo_slim.pipeline.prune_document import PLAN
@@ -63,11 +63,7 @@ def table_rows(run: Compression) -> list[dict[str, Any]]:
 
 def write_table(path: Path, run: Compression) -> None:
     """The table as CSV: numbers travel with their circumstances."""
-    rows = table_rows(run)
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, table_rows(run))
 
 
 def _headline(first: Done, last: Done) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +12,18 @@ from torch import Tensor
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import couple
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.files import whole_file
+from yolo_slim.files import whole_file, write_csv
 from yolo_slim.knee import cost_within, knee
-from yolo_slim.pipeline.pruning import Surroundings, numbers_on, prune_bundle, scoring_of
+from yolo_slim.pipeline.pruning import (
+    Surroundings,
+    limits_of,
+    numbers_on,
+    prune_bundle,
+    scoring_of,
+)
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.pipeline.timing import bundle_latency_ms
-from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.recalibrate import recalibrate
@@ -63,12 +67,12 @@ class Sweeper:
         self, bundle: Bundle, step: PruneStep, val_data: Dataset, around: Surroundings
     ) -> None:
         self.bundle, self.step, self.around = bundle, step, around
-        self.limits = Limits(step.layer_keep, step.multiple, step.rounding)
+        self.limits = limits_of(step)
         self.scoring = scoring_of(bundle, step, around)
         self.numbers = numbers_on(val_data)
         self.batches: list[Tensor] = []
         if around.recalibration is not None:
-            some = around.recalibrating().some(step.n_images, "--recalibrate")
+            some = around.some_to_recalibrate(step.n_images)
             # Read once, used at every point.
             self.batches = list(input_batches(some, bundle.cfg, step.n_images))
 
@@ -118,11 +122,7 @@ def write_sweep(
 ) -> None:
     """The curve as CSV, everything as JSON, and a page, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{**asdict(point), **circumstances} for point in found.points]
-    with whole_file(folder / CSV) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / CSV, [{**asdict(point), **circumstances} for point in found.points])
     with whole_file(folder / JSON) as temporary:
         temporary.write_text(json.dumps(sweep_document(found) | {"verdict": verdict}, indent=1))
     write_sweep_page(folder / PAGE, _page(name, found, circumstances, verdict))

@@ -35,8 +35,13 @@ from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
 from yolo_slim.prune.plan import Plan
 from yolo_slim.weights import Weights
 
-NODES = 32
-"""Of the Gauss-Hermite quadrature: exact for polynomials up to degree 63."""
+# Gauss-Hermite quadrature for a standard normal distribution: exact for polynomials to degree 63.
+_PLACES, _SHARES = (
+    torch.from_numpy(scale * values)[:, None]  # float64 [32, 1]
+    for scale, values in zip(
+        (math.sqrt(2), 1 / math.sqrt(math.pi)), np.polynomial.hermite.hermgauss(32), strict=True
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,9 @@ class Sent:
     def activated(self, activation: str) -> Sent:
         """Moments of f(x) for a normally distributed x, by quadrature; exact where std is 0."""
         function = ACTIVATION_FUNCTIONS[activation]
-        places, shares = np.polynomial.hermite.hermgauss(NODES)
-        x = torch.from_numpy(places).double()[:, None]  # [NODES, 1]
-        share = torch.from_numpy(shares / math.sqrt(math.pi))[:, None]
-        values = function((self.mean.double() + math.sqrt(2) * self.std.double() * x).float())
-        mean = (share * values).sum(dim=0)
-        variance = (share * (values - mean).square()).sum(dim=0)
+        values = function((self.mean.double() + self.std.double() * _PLACES).float())  # [32, C]
+        mean = (_SHARES * values).sum(dim=0)
+        variance = (_SHARES * (values - mean).square()).sum(dim=0)
         constant = self.std == 0
         return Sent(
             torch.where(constant, function(self.mean), mean.float()),

@@ -11,6 +11,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg.coupling import Mask
 from yolo_slim.cfg.entrances import entrances, with_selection
 from yolo_slim.errors import InputError
+from yolo_slim.prune.limits import Limits
 
 Kept = Mapping[int, Mask]
 """Index of a [batchnorm] at an entrance -> bool [channels], which of them its block still reads."""
@@ -39,10 +40,10 @@ def plan_entrances(bundle: Bundle, ratio: float, layer_keep: float = 0.05) -> Ke
     place = np.concatenate([np.full(len(values), norm) for norm, values in gammas.items()])
     gone = np.zeros(len(every), bool)
     gone[np.argsort(every, kind="stable")[: round(ratio * len(every))]] = True
-    kept: dict[int, Mask] = {}
+    limits, kept = Limits(layer_keep), dict[int, Mask]()
     for norm, values in gammas.items():
         mask = ~gone[place == norm]
-        least = max(1, int(np.ceil(layer_keep * len(values))))
+        least = limits.least(len(values))
         if mask.sum() < least:
             mask = np.zeros(len(values), bool)
             mask[np.argsort(-values, kind="stable")[:least]] = True

@@ -71,9 +71,9 @@ def plan_netadapt(
         cuts = []
         for layer in placer.layers:
             cut = _narrowed(placer, plan, layer, predict_ms, now_ms - saving)
-            if cut is not None:
+            ms = now_ms if cut is None else predict_ms(cut.narrowed)
+            if cut is not None and ms < now_ms:
                 lost = float(placer.scores[plan.keep & ~cut.keep].sum())
-                ms = predict_ms(cut.narrowed)
                 cuts.append((lost / (now_ms - ms), layer.section, ms, cut))
         if not cuts:
             raise InputError(
@@ -99,10 +99,9 @@ def _narrowed(
     wanted_ms: float,
 ) -> Plan | None:
     """The plan with just so many of a layer's lowest channels less that it takes `wanted_ms`; as
-    many as may go where that is not enough; None where nothing can be saved here."""
+    many as may go where that is not enough; None where nothing may go here."""
     here = layer.classes[plan.keep[layer.classes] & np.isfinite(placer.scores[layer.classes])]
     rising = here[np.argsort(placer.rank[here])]
-    start_ms = predict_ms(plan.narrowed)
 
     def without(n: int) -> Plan:
         keep: Mask = plan.keep.copy()
@@ -110,8 +109,7 @@ def _narrowed(
         return placer.keeping(keep)
 
     low, high = 0, len(rising)
-    best = without(high)
-    if not high or predict_ms(best.narrowed) >= start_ms:
+    if np.array_equal(without(high).keep, plan.keep):
         return None
     while low < high:
         middle = (low + high) // 2
@@ -119,5 +117,4 @@ def _narrowed(
             high = middle
         else:
             low = middle + 1
-    found = without(low)
-    return found if predict_ms(found.narrowed) < start_ms else best
+    return without(low)

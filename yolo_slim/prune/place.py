@@ -10,9 +10,8 @@ import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
-from yolo_slim.cfg.coupling import Mask
+from yolo_slim.energy import weak
 from yolo_slim.errors import InputError
-from yolo_slim.prune.importance import Values
 from yolo_slim.prune.limits import USUAL, Limits
 from yolo_slim.prune.placer import Placer
 from yolo_slim.prune.plan import Plan
@@ -20,10 +19,6 @@ from yolo_slim.prune.scores import BY_GAMMA, Scoring, member_values
 
 DEAD = 1e-3
 """A layer whose best channel is worth less is dead: it keeps its floor."""
-
-ALIKE = 20
-"""A layer whose best channel is worth less than this times its worst has nothing that stands out:
-it keeps all."""
 
 LOOK_BACK = (1, 2, 4, 8, 16, 32)
 """How many classes less are tried after a bisection, lest a dent in the cost was missed."""
@@ -73,7 +68,8 @@ def plan_energy(
     placer = Placer(bundle, scoring, limits)
     goes = np.isfinite(placer.scores)
     for index, values in member_values(bundle, placer.coupling, scoring).items():
-        goes[placer.coupling.classes(index)[~_weak(values, delta)]] = False
+        goes_here = weak(values, delta) | (values.max() < DEAD)
+        goes[placer.coupling.classes(index)[~goes_here]] = False
     return placer.keeping(~goes)
 
 
@@ -146,16 +142,3 @@ def plan_cost(
     while earlier := [met - n for n in LOOK_BACK if n < met and meets(met - n)]:
         met = min(earlier)
     return placer.dropping(met)
-
-
-def _weak(values: Values, delta: float) -> Mask:
-    """bool [channels], True where a channel is among the lowest that hold `delta` of the energy."""
-    if values.max() < DEAD:
-        return np.ones(len(values), bool)
-    if values.max() < ALIKE * values.min():
-        return np.zeros(len(values), bool)
-    order = np.argsort(values, kind="stable")
-    energy = np.square(values[order]).cumsum()
-    weak = np.zeros(len(values), bool)
-    weak[order[energy <= delta * energy[-1]]] = True
-    return weak

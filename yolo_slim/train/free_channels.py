@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_slim.cfg.coupling import Mask
+from yolo_slim.energy import weak
 from yolo_slim.knee import knee
 from yolo_slim.train.gammas import Gammas
 
 ENERGY_LOSS = 1e-4
 """Share of its energy, the sum of squared gammas, that a layer may lose (Ye et al., 2020)."""
-
-SPREAD = 20
-"""Where the largest gamma of a layer is below so many times its smallest, none stands out."""
 
 DEAD_BELOW = (0.001, 0.01, 0.1)
 """Of a layer's mean |gamma|: what is smaller counts as dead, in three readings."""
@@ -43,12 +41,7 @@ def freed_by_layer(values: Values, gammas: Gammas, loss: float = ENERGY_LOSS) ->
     freed = np.zeros(len(gammas), bool)
     for layer in range(len(gammas.sections)):
         mine = np.flatnonzero(gammas.layers == layer)
-        sizes = np.abs(values[mine])
-        if sizes.max() < SPREAD * sizes.min():
-            continue
-        order = np.argsort(sizes, kind="stable")[:-1]
-        spent = np.cumsum(sizes[order] ** 2)
-        freed[mine[order[spent <= loss * (sizes**2).sum()]]] = True
+        freed[mine[weak(np.abs(values[mine]), loss)]] = True
     classes = np.ones(gammas.n_classes, bool)
     classes[gammas.classes[~freed]] = False
     return classes

@@ -75,7 +75,8 @@ class Gammas:
 
 def judged(cfg: Cfg) -> Gammas:
     """Those of the BatchNorms that have a channel which may be pruned, or need not be read."""
-    coupling, macs = couple(cfg), channel_macs(cfg, couple(cfg))
+    coupling = couple(cfg)
+    macs = channel_macs(cfg, coupling)
     sections = tuple(
         index
         for index, section in enumerate(cfg)
