@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -160,9 +161,8 @@ class Runs:
     def our_cut(self) -> Path:
         return self.cut(self.chosen())
 
-    def healed(self, out: str, cut: Path, seed: int) -> Path:
-        return self.train(f"{out}-{seed}", cut, HEAL, *FRESH, "--teacher", self.teacher(),
-                          seed=seed)  # fmt: skip
+    def healed(self, out: str, cut: Path, seed: int, *words: object) -> Path:
+        return self.train(f"{out}-{seed}", cut, HEAL, *FRESH, *words, seed=seed)
 
     def by_torch_pruning(self, pruner: str) -> Path:
         """Their cut of our sparse network, to the MACs of ours."""
@@ -223,31 +223,37 @@ def arms(runs: Runs) -> dict[str, Callable[[], Path]]:
         cfg.write_text(render(load_bundle(runs.our_cut()).cfg))
         return runs.train(out, cfg, ALL, *FRESH, *words)
 
+    def ours(seed: int, *words: object) -> Path:
+        return runs.healed("taught" if words else "healed", runs.our_cut(), seed, *words)
+
+    def theirs(pruner: str, seed: int) -> Path:
+        return runs.healed(f"healed-{pruner}", runs.by_torch_pruning(pruner), seed)
+
+    first, *others = SEEDS
     made: dict[str, Callable[[], Path]] = {
         f"teacher, {TEACH} epochs": runs.teacher,
-        "teacher trained on": lambda: runs.train("longer", runs.teacher(), SPARSE + HEAL, *FRESH),
         "sparse": runs.our_sparse,
         "cut, no training after it": runs.our_cut,
     }
     for seed in SEEDS:
-        made[f"cut and healed, seed {seed}"] = lambda s=seed: runs.healed(  # type: ignore[misc]
-            "healed", runs.our_cut(), s
+        made[f"cut and healed, seed {seed}"] = partial(ours, seed)
+    for pruner in PRUNERS:
+        made[f"Torch-Pruning {pruner}, no training after it"] = partial(
+            runs.by_torch_pruning, pruner
         )
+        made[f"Torch-Pruning {pruner}, seed {first}"] = partial(theirs, pruner, first)
+    made["teacher trained on"] = lambda: runs.train("longer", runs.teacher(), SPARSE + HEAL, *FRESH)
     made["the cut cfg from random weights"] = lambda: scratch("scratch")
-    made["the cut cfg from random weights, with the teacher"] = lambda: scratch(
-        "scratch-taught", "--teacher", runs.teacher()
-    )
     made["yolov3-tiny from scratch"] = lambda: runs.train(
         "tiny", "yolov3-tiny", ALL, "--size", SIZE, *OURS[2:]
     )
     for pruner in PRUNERS:
-        made[f"Torch-Pruning {pruner}, no training after it"] = lambda p=pruner: (  # type: ignore[misc]
-            runs.by_torch_pruning(p)
+        for seed in others:
+            made[f"Torch-Pruning {pruner}, seed {seed}"] = partial(theirs, pruner, seed)
+    for seed in SEEDS:
+        made[f"cut and healed by the teacher, seed {seed}"] = lambda s=seed: ours(  # type: ignore[misc]
+            s, "--teacher", runs.teacher()
         )
-        for seed in SEEDS:
-            made[f"Torch-Pruning {pruner}, seed {seed}"] = lambda p=pruner, s=seed: runs.healed(  # type: ignore[misc]
-                f"healed-{p}", runs.by_torch_pruning(p), s
-            )
     return made
 
 
