@@ -112,8 +112,8 @@ CASES = {
     "train to resume nothing": (
         "train yolov3-nano --epochs 1 --resume --out x " + TWO, "no checkpoint"),
     "rate out of range": ("train yolov3-nano --epochs 1 --lr 99 --out x " + TWO, "--lr"),
-    "teacher with other heads": (
-        "train yolov3-tiny --size 64 --epochs 1 --teacher model --out x " + TWO, "differ"),
+    "teacher that was never trained": (
+        "train yolov3-tiny --size 64 --epochs 1 --teacher resnet18 --out x " + TWO, "resnet18"),
     "missing recipe": ("compress none.toml --out x", "none.toml"),
     "recipe that is none": ("compress note.txt --out x", "not TOML"),
     "missing picture": ("detect model none.jpg --out x", "none.jpg"),

@@ -16,9 +16,10 @@ from yolo_slim.cli import main
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.folders import LabelledSet, collate_labelled, middle, read_picture_folders
 from yolo_slim.errors import DataError, InputError, WeightsError
+from yolo_slim.nn.decode import class_logits
 from yolo_slim.pipeline.classifying import read_splits, require_logits, top_scorer
 from yolo_slim.pretrained import import_backbone
-from yolo_slim.train.classify import classification_loss, logits
+from yolo_slim.train.classify import classification_loss
 from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
 
@@ -142,7 +143,7 @@ def test_a_softmax_at_the_end_is_the_loss_of_its_logits():
     plain = classification_loss([raw], labels, linear)["class"]
     soft = classification_loss([raw.softmax(dim=1)], labels, parse(SMALL + "[cost]\n"))["class"]
     assert soft.item() == pytest.approx(plain.item(), rel=1e-5)
-    assert logits([raw], linear).shape == (3, 10)
+    assert class_logits([raw], linear).shape == (3, 10)
 
 
 def test_a_detector_on_a_folder_and_a_classifier_on_a_description_are_refused(digits, tmp_path):

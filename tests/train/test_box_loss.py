@@ -12,7 +12,8 @@ from torchvision.ops import sigmoid_focal_loss
 from yolo_slim.cfg import Cfg, Yolo
 from yolo_slim.errors import InputError
 from yolo_slim.nn.decode import decode_boxes
-from yolo_slim.train.box_loss import WEIGHTS, box_loss, paired_iou
+from yolo_slim.nn.overlap import paired_iou
+from yolo_slim.train.box_loss import WEIGHTS, box_loss
 from yolo_slim.train.loss import LossSettings, class_targets, detection_loss
 from yolo_slim.train.targets import HeadTargets, assign
 from yolo_slim.zoo import build

@@ -10,7 +10,8 @@ import torch
 
 from yolo_slim.cfg import Cfg, Yolo
 from yolo_slim.errors import InputError
-from yolo_slim.train.loss import LossSettings, best_overlap, detection_loss
+from yolo_slim.nn.overlap import best_overlap
+from yolo_slim.train.loss import LossSettings, detection_loss
 from yolo_slim.train.schedule import FINAL_SHARE, lr_share, lr_sum
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.targets import assign, shape_iou

@@ -11,9 +11,11 @@ from torch.utils.data import Dataset
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.data.loader import collate
+from yolo_slim.distill.distiller import Distiller
+from yolo_slim.distill.settings import DistillSettings
+from yolo_slim.processes import rank
 from yolo_slim.train.loop import train
 from yolo_slim.train.module import DetectorModule
-from yolo_slim.train.processes import rank
 from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.train.sparsity_settings import SparsitySettings
 from yolo_slim.weights import random_weights
@@ -72,8 +74,13 @@ def losses(
         precision=precision, workers=0,
         machines=Machines(devices, strategy="ddp" if devices > 1 else "auto"),
     )  # fmt: skip
-    teacher = bundle_of(1) if taught else None
-    trained = train(bundle_of(0), Noise(8 * N_STEPS), collate, settings, out, teacher=teacher)
+    guidance = None
+    if taught:
+        losses = DistillSettings((("overhaul", 0.5), ("logits", 1.0)))
+        draw = torch.Generator().manual_seed(0)
+        images = [torch.rand(64, 3, 64, 64, generator=draw, dtype=dtype)]
+        guidance = Distiller(bundle_of(1), cfg, losses, batch_size, lambda: images)
+    trained = train(bundle_of(0), Noise(8 * N_STEPS), collate, settings, out, guidance=guidance)
     total = sum(float(value.double().abs().sum()) for value in trained.weights.values())
     (out / f"rank{rank()}.json").write_text(json.dumps({"losses": found, "weights": total}))
     return found

@@ -8,10 +8,12 @@ import typer
 
 import yolo_slim
 from yolo_slim.cli import (
+    compare,
     compress,
     convert,
     data,
     detect,
+    distill,
     evaluate,
     export_onnx,
     profile,
@@ -30,7 +32,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compress")(compress.compress)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
+app.command("distill")(distill.distill)
 app.command("prune")(prune.prune)
 app.command("quantize")(quantize.quantize)
 app.command("scale")(scale.scale)

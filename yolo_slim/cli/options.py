@@ -18,7 +18,7 @@ from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
 from yolo_slim.pretrained import import_backbone
-from yolo_slim.train.processes import is_first_process
+from yolo_slim.processes import is_first_process
 from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import MAX_SEED
 

@@ -10,6 +10,7 @@ from yolo_slim.cli.options import console, tell_notes, with_backbone
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.classifying import read_splits, require_classifier, train_classifier
 from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.teaching import Lessons
 from yolo_slim.pipeline.training import augmentation_of, settings_of
 from yolo_slim.train.settings import TrainSettings
 
@@ -23,6 +24,8 @@ def train_labelled(
     pictures: dict[str, Any],
     out: Path,
     resume: bool,
+    teacher: Bundle | None = None,
+    lessons: Lessons | None = None,
 ) -> Bundle:
     """Trains on a folder of labelled pictures. typed, loss, pictures: fields of TrainSettings,
     LossSettings and Augmentation as they were typed, None where they were not."""
@@ -34,7 +37,16 @@ def train_labelled(
     settings: TrainSettings = settings_of(bundle.cfg, typed, loss)
     augmentation = augmentation_of(bundle.cfg, pictures).calm()
     return train_classifier(
-        bundle, training, validation, settings, augmentation, out, resume, console
+        bundle,
+        training,
+        validation,
+        settings,
+        augmentation,
+        out,
+        resume,
+        console,
+        teacher,
+        lessons,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,7 +41,17 @@ NORMALIZATION_EPS = 1e-4
 """Darknet adds it to the sum that the weights of a [shortcut] are divided by."""
 
 
-class ConvBlock(nn.Module):
+class Activated(nn.Module):
+    """What ends in an activation, and can be asked for its map before that."""
+
+    activate: Callable[[Tensor], Tensor]
+    before_activation: Callable[..., Tensor]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.activate(self.before_activation(*inputs))
+
+
+class ConvBlock(Activated):
     """Convolution, BatchNorm or bias, activation. [B, C, H, W] -> [B, filters, H', W']."""
 
     def __init__(self, section: Conv, in_channels: int, bn_eps: float) -> None:
@@ -64,11 +76,9 @@ class ConvBlock(nn.Module):
         """From now on the kernel is rounded to -127..127 steps of its channel's scale."""
         self.weight_scales = torch.tensor(scales)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before_activation(self, x: Tensor) -> Tensor:
         x = self.convolve(x)
-        if self.bn is not None:
-            x = self.bn(x)
-        return self.activate(x)
+        return x if self.bn is None else self.bn(x)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution alone, with its bias if it has one."""
@@ -88,7 +98,7 @@ class ConvBlock(nn.Module):
         return rounded
 
 
-class SharedConvBlock(nn.Module):
+class SharedConvBlock(Activated):
     """A convolution with the kernel, bias and BatchNorm of another one, `owner`."""
 
     def __init__(self, section: Conv, owner: ConvBlock) -> None:
@@ -97,16 +107,16 @@ class SharedConvBlock(nn.Module):
         self._owner = (owner,)  # a tuple is no submodule: the tensors stay the owner's alone
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before_activation(self, x: Tensor) -> Tensor:
         section, (owner,) = self.section, self._owner
         x = F.conv2d(
             x, owner.conv.weight, owner.conv.bias, section.strides_hw,
             section.padding_px * section.dilation, section.dilation, section.groups,
         )  # fmt: skip
-        return self.activate(x if owner.bn is None else owner.bn(x))
+        return x if owner.bn is None else owner.bn(x)
 
 
-class ConnectedBlock(nn.Module):
+class ConnectedBlock(Activated):
     """Every output reads every value. [B, C, H, W] -> [B, output, 1, 1]."""
 
     def __init__(self, section: Connected, n_values: int, bn_eps: float) -> None:
@@ -115,12 +125,12 @@ class ConnectedBlock(nn.Module):
         self.bn = nn.BatchNorm2d(section.output, eps=bn_eps) if section.batch_normalize else None
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before_activation(self, x: Tensor) -> Tensor:
         x = self.connected(x.flatten(1))[:, :, None, None]
-        return self.activate(x if self.bn is None else self.bn(x))
+        return x if self.bn is None else self.bn(x)
 
 
-class LocalBlock(nn.Module):
+class LocalBlock(Activated):
     """A kernel of its own at every place. [B, C, H, W] -> [B, filters, H', W']."""
 
     def __init__(self, section: Local, read: Shape, written: Shape) -> None:
@@ -133,12 +143,12 @@ class LocalBlock(nn.Module):
         self.bias = nn.Parameter(torch.zeros(written))
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before_activation(self, x: Tensor) -> Tensor:
         section = self.section
         patches = F.unfold(x, section.size, padding=section.padding_px, stride=section.stride)
         kernels = self.weight.flatten(2)  # [places, filters, C * k * k]
         out = torch.einsum("bkp,pfk->bfp", patches, kernels)
-        return self.activate(out.view(-1, *self.bias.shape) + self.bias)
+        return out.view(-1, *self.bias.shape) + self.bias
 
 
 class BatchnormBlock(nn.Module):
@@ -151,16 +161,16 @@ class BatchnormBlock(nn.Module):
         return normalised
 
 
-class ActivationBlock(nn.Module):
+class ActivationBlock(Activated):
     def __init__(self, section: Activation) -> None:
         super().__init__()
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activate(x)
+    def before_activation(self, x: Tensor) -> Tensor:
+        return x
 
 
-class ShortcutBlock(nn.Module):
+class ShortcutBlock(Activated):
     """Adds the channels that both have: the smaller operand meets the first of the larger."""
 
     def __init__(self, section: Shortcut, channels: int) -> None:
@@ -176,7 +186,7 @@ class ShortcutBlock(nn.Module):
             nn.Parameter(torch.ones(shape[section.weights_type])) if weighted else None,
         )
 
-    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+    def before_activation(self, x: Tensor, *others: Tensor) -> Tensor:
         factors = self.factors()
         if factors is not None:
             x = x * factors[0]
@@ -193,7 +203,7 @@ class ShortcutBlock(nn.Module):
                 x = x + other
             else:
                 x = torch.cat((x[:, :shared] + other, x[:, shared:]), dim=1)
-        return self.activate(x)
+        return x
 
     def factors(self) -> Tensor | None:
         """What each operand is multiplied by, [n] or [n, 1, C, 1, 1], normalised if asked."""
@@ -209,15 +219,15 @@ class ShortcutBlock(nn.Module):
         return weight if weight.dim() == 1 else weight[:, None, :, None, None]
 
 
-class GateBlock(nn.Module):
+class GateBlock(Activated):
     """The map of the source times the gate before the section (Hu et al., SE, 2018)."""
 
     def __init__(self, section: ScaleChannels | Sam) -> None:
         super().__init__()
         self.activate = ACTIVATION_FUNCTIONS[section.activation]
 
-    def forward(self, gate: Tensor, x: Tensor) -> Tensor:
-        return self.activate(x * gate)
+    def before_activation(self, gate: Tensor, x: Tensor) -> Tensor:
+        return x * gate
 
 
 def signs(x: Tensor) -> Tensor:

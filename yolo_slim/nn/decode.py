@@ -7,11 +7,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from yolo_slim.cfg import Cfg, Detection, GaussianYolo, Head, Region, Yolo
+from yolo_slim.cfg import (
+    Cfg,
+    Cost,
+    Detection,
+    Dropout,
+    GaussianYolo,
+    Head,
+    Region,
+    Softmax,
+    Yolo,
+)
 from yolo_slim.errors import InputError
 
 BoxesAndScores = tuple[Tensor, Tensor]
 """boxes_xyxy [B, N, 4] in pixels of the network's input, scores [B, N, C]."""
+
+
+def not_half(values: Tensor) -> Tensor:
+    """float32 of a half precision, in which no sum over a map can be kept; else as it is."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def split_raw(raw: Tensor, yolo: Yolo | Region) -> Tensor:
@@ -126,3 +141,11 @@ def _boxes(
 def _exp(logits: Tensor) -> Tensor:
     # Bounded, so that an untrained or INT8 head cannot make an infinite box.
     return logits.clamp(max=10).exp()
+
+
+def class_logits(raws: Sequence[Tensor], cfg: Cfg) -> Tensor:
+    """A classifier's one output -> [B, C]; its logarithm where the last section is a [softmax]."""
+    (output,) = raws
+    values = output.float().flatten(1)
+    last = [s for s in cfg if not isinstance(s, Cost | Dropout)][-1]
+    return values.clamp(min=1e-12).log() if isinstance(last, Softmax) else values

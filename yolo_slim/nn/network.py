@@ -17,7 +17,7 @@ from yolo_slim.cfg import (
     infer_shapes,
     input_shape,
 )
-from yolo_slim.nn.blocks import ConvBlock, SharedConvBlock, build_block
+from yolo_slim.nn.blocks import Activated, ConvBlock, SharedConvBlock, build_block
 from yolo_slim.precision import Precision
 
 
@@ -74,24 +74,30 @@ class Network(nn.Module):
         return self.forward_with_taps(images, ())[0]
 
     def forward_with_taps(
-        self, images: Tensor, taps: Collection[int]
+        self, images: Tensor, taps: Collection[int], before_activation: bool = False
     ) -> tuple[tuple[Tensor, ...], dict[int, Tensor]]:
-        """As forward, and the outputs of the sections whose indices are in `taps`."""
+        """As forward, and the outputs of the sections whose indices are in `taps`, or what they
+        are before their activation; the same where a section has none."""
         outputs: dict[int, Tensor] = {IMAGE: self.normalise(images)}
         results: dict[int, Tensor] = {}
+        tapped: dict[int, Tensor] = {}
         for index in range(len(self.cfg)):
             links = self.cfg.links(index)
             inputs = [self._read(outputs, link, index) for link in links]
-            outputs[index] = self.get_submodule(str(index))(*inputs)
-            if index in taps or index in self._outputs:
+            block = self.get_submodule(str(index))
+            if index in taps and before_activation and isinstance(block, Activated):
+                tapped[index] = block.before_activation(*inputs)
+                outputs[index] = block.activate(tapped[index])
+            else:
+                outputs[index] = block(*inputs)
+                if index in taps:
+                    tapped[index] = outputs[index]
+            if index in self._outputs:
                 results[index] = outputs[index]
             for link in set(links):
                 if self._last_use.get(link) == index:
                     del outputs[link]  # a map is freed when its last reader is done
-        return (
-            tuple(results[index] for index in self._outputs),
-            {index: results[index] for index in taps},
-        )
+        return tuple(results[index] for index in self._outputs), tapped
 
     def normalise(self, images: Tensor) -> Tensor:
         """(images - mean) / std per channel, where the cfg states them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -21,7 +23,9 @@ from yolo_slim.data.folders import (
     read_picture_folders,
 )
 from yolo_slim.errors import DataError, InputError
-from yolo_slim.train.classify import logits
+from yolo_slim.nn.decode import class_logits
+from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
+from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
 from yolo_slim.train.settings import TrainSettings
 
@@ -73,6 +77,8 @@ def train_classifier(
     out: Path,
     resume: bool = False,
     console: Console | None = None,
+    teacher: Bundle | None = None,
+    lessons: Lessons | None = None,
 ) -> Bundle:
     """The trained classifier; it is scored by its share of right first answers, top1."""
     cfg = bundle.cfg
@@ -82,10 +88,24 @@ def train_classifier(
         training, cfg.input_hw, augmentation, channels=cfg.net.channels, seed=settings.seed
     )
     score = None if validation is None else top_scorer(cfg, validation)
-    return train(
-        bundle, pictures, collate_labelled, settings, out, score=score, resume=resume,
-        console=console,
-    )  # fmt: skip
+
+    def fit(
+        bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
+        features: bool,
+    ) -> Bundle:  # fmt: skip
+        return train(
+            bundle, pictures, collate_labelled, settings, out, guidance=guidance,
+            score=None if features else score, label=FEATURES if features else "train",
+            resume=resume, console=console,
+        )  # fmt: skip
+
+    def shown(cfg: Cfg) -> Iterator[torch.Tensor]:
+        calm = LabelledSet(training, cfg.input_hw, None, channels=cfg.net.channels)
+        loader = DataLoader(calm, batch_size=BATCH, shuffle=True, collate_fn=collate_labelled)
+        for images, _, _ in islice(loader, math.ceil(N_MEASURED / BATCH)):
+            yield images.float() / 255
+
+    return train_taught(bundle, teacher, lessons or Lessons(), settings, shown, out, fit)
 
 
 def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[str, float]]:
@@ -101,7 +121,7 @@ def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[
                 if isinstance(batch, DataError):
                     raise batch
                 images, class_ids, _ = batch
-                answers = logits(network(images.to(device).float() / 255), cfg).cpu()
+                answers = class_logits(network(images.to(device).float() / 255), cfg).cpu()
                 best = answers.topk(min(5, answers.shape[1])).indices
                 hits = best == class_ids[:, None]
                 first += int(hits[:, 0].sum())

@@ -30,7 +30,8 @@ from yolo_slim.train.progress import advancing
 @dataclass(frozen=True)
 class Compression:
     """A finished run of a recipe: `start` is the model before its first step, `asked` says what a
-    finished step was to do, by name, `threads` are those of its measurements."""
+    finished step was to do, by name, `threads` are those of its measurements, `key` is of them
+    all."""
 
     recipe: Recipe
     recipe_text: str
@@ -41,6 +42,7 @@ class Compression:
     steps: tuple[Done, ...]
     asked: Mapping[str, SingleStep]
     threads: int
+    key: str
 
     @property
     def rows(self) -> tuple[StepRow, ...]:
@@ -89,6 +91,7 @@ class _Runner:
         return Compression(
             self.recipe, self.text, self.out, self.start.bundle, self.start.train_data,
             self.start.val_data, tuple(self._with_latency()), self.asked, self.threads,
+            self.key,
         )  # fmt: skip
 
     def _step(self, number: int, step: SingleStep) -> None:

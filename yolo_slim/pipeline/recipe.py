@@ -11,12 +11,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from yolo_slim.data.augment import Augmentation
-from yolo_slim.errors import RecipeError
+from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.recipe_steps import (
+    Arm,
     ExportStep,
     PruneStep,
     QuantizeStep,
     RepeatStep,
+    SharedTraining,
     SingleStep,
     Step,
     Strict,
@@ -109,8 +111,39 @@ class AugmentSpec(Strict):
         )
 
 
+class CompareSpec(Strict):
+    """Trainings that differ in how they are taught alone, each with each seed: what `compare` runs
+    after the steps. The first arm is what the others are compared with.
+
+    student: where each starts, its weights drawn with the seed; without it, what the steps end in.
+    """
+
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(min_length=1, max_length=99)
+    ]
+    student: ModelSpec | None = None
+    train: SharedTraining
+    arm: Annotated[tuple[Arm, ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> CompareSpec:
+        for what, values in (("seed", self.seeds), ("arm", [arm.name for arm in self.arm])):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{what}s must differ, found {list(values)}")
+        for arm in self.arm:
+            try:
+                self.step(arm).lessons()
+            except InputError as error:
+                raise ValueError(f"arm {arm.name}: {error}") from None
+        return self
+
+    def step(self, arm: Arm) -> TrainStep:
+        """The training of an arm."""
+        return self.train.model_copy(update=arm.model_dump())
+
+
 class Recipe(Strict):
-    """Everything that `compress` needs. Paths are relative to the recipe's own folder."""
+    """Everything that `compress` and `compare` need. Paths are relative to the recipe's folder."""
 
     title: str
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
@@ -118,6 +151,7 @@ class Recipe(Strict):
     data: DataSpec
     augment: AugmentSpec = AugmentSpec()
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
+    compare: CompareSpec | None = None
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Recipe:
@@ -136,11 +170,15 @@ class Recipe(Strict):
             if isinstance(step, ExportStep) and step.int8 and not quantized:
                 raise ValueError(f"{where}: int8 = {step.int8!r} needs a quantize step before it")
             earlier.append(step.name)
+        for arm in self.compare.arm if self.compare else ():
+            _require_known_teacher(arm, f"arm {arm.name}", earlier)
+        if self.compare and self.compare.student is None and folded:
+            raise ValueError("compare: the steps end in a bundle without BatchNorm; name a student")
         return self
 
 
-def _require_known_teacher(step: SingleStep, where: str, earlier: list[str]) -> None:
-    if isinstance(step, TrainStep) and step.teacher not in (None, *earlier):
+def _require_known_teacher(step: SingleStep | Arm, where: str, earlier: list[str]) -> None:
+    if isinstance(step, TrainStep | Arm) and step.teacher not in (None, *earlier):
         near = difflib.get_close_matches(str(step.teacher), earlier, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{where}: teacher {step.teacher!r} is no earlier step{hint}")
@@ -188,9 +226,11 @@ def _known_keys(place: list[str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "model": ModelSpec, "data": DataSpec, "augment": AugmentSpec, "train": TrainStep,
         "prune": PruneStep, "quantize": QuantizeStep, "export_onnx": ExportStep,
-        "repeat": RepeatStep,
+        "repeat": RepeatStep, "compare": CompareSpec, "student": ModelSpec, "arm": Arm,
     }  # fmt: skip
     match place[:-1]:
+        case ["compare", name, *_]:
+            table = tables[name]
         case ["step", _, "repeat", "step", _, verb, *_] | ["step", _, verb, *_]:
             table = tables[verb]
         case ["data", _, *_]:  # data.train is a table, and train a verb, too
@@ -211,9 +251,15 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
             return None
         return SplitSpec(images=folder / spec.images, annotations=folder / spec.annotations)
 
-    model = recipe.model.model_copy(
-        update={key: locate(getattr(recipe.model, key)) for key in ("cfg", "weights", "bundle")}
-    )
+    def locate_model(spec: ModelSpec) -> ModelSpec:
+        return spec.model_copy(
+            update={key: locate(getattr(spec, key)) for key in ("cfg", "weights", "bundle")}
+        )
+
+    model = locate_model(recipe.model)
+    compare = recipe.compare
+    if compare is not None and compare.student is not None:
+        compare = compare.model_copy(update={"student": locate_model(compare.student)})
     data = recipe.data.model_copy(
         update={
             "description": locate(recipe.data.description),
@@ -221,4 +267,4 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
             "val": split(recipe.data.val),
         }
     )
-    return recipe.model_copy(update={"model": model, "data": data})
+    return recipe.model_copy(update={"model": model, "data": data, "compare": compare})

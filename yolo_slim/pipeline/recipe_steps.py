@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from yolo_slim.cfg import BoxLoss
+from yolo_slim.distill.settings import DistillSettings, Position, Statistics, read_losses
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_options import (
     ChannelOptions,
@@ -15,6 +16,7 @@ from yolo_slim.pipeline.prune_options import (
     ZeroOptions,
     require_target,
 )
+from yolo_slim.pipeline.teaching import Lessons, Method
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity_settings import (
@@ -33,14 +35,39 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+StepName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+
+
 class _Step(Strict):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+    name: StepName
 
 
-class TrainStep(_Step):
+class TaughtOptions(BaseModel):
+    """What a training has of a teacher: see pipeline/teaching.py and distill/settings.py."""
+
+    teacher: str | None = None
+    loss: str = "logits"
+    method: Method = "together"
+    feature_epochs: Annotated[int, Field(ge=0)] = 0
+    keep_features: Annotated[float, Field(ge=0)] = 0.0
+    position: Position = "before"
+    margin: bool = True
+    partial: bool = True
+    statistics: Statistics = "auto"
+    temperature: Annotated[float, Field(gt=0, le=100)] = 4.0
+
+    def lessons(self) -> Lessons:
+        """Raises InputError for what does not go together."""
+        losses = DistillSettings(
+            read_losses(self.loss), (), self.position, self.margin, self.partial, self.statistics,
+            self.temperature,
+        )  # fmt: skip
+        return Lessons(losses, self.method, self.feature_epochs, self.keep_features)
+
+
+class TrainStep(_Step, TaughtOptions):
     verb: Literal["train"]
     epochs: Annotated[int, Field(ge=1)]
-    teacher: str | None = None
     batch_size: Annotated[int, Field(ge=1)] = 16
     lr: Annotated[float, Field(gt=0, lt=10)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -53,7 +80,6 @@ class TrainStep(_Step):
     sparsity_penalty: SparsityPenalty = "l1"
     sparsity_step: SparsityStep = "proximal"
     sparsity_patience: Annotated[int, Field(ge=0)] = 0
-    distill: Annotated[float, Field(ge=0)] = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     precision: Literal["auto", "bf16", "float32"] = "auto"
@@ -65,7 +91,8 @@ class TrainStep(_Step):
 
     def settings(self, seed: int, workers: int) -> TrainSettings:
         of_loss = {"box_loss", "box_weight", "objectness", "cells"}
-        chosen = self.model_dump(exclude={"verb", "name", "teacher"} | of_loss)
+        of_teacher = set(TaughtOptions.model_fields)
+        chosen = self.model_dump(exclude={"verb", "name"} | of_teacher | of_loss)
         sparse = {f.name: chosen.pop(f"sparsity_{f.name}") for f in fields(SparsitySettings)}
         loss = LossSettings(
             box=self.box_loss, box_weight=self.box_weight, objectness=self.objectness,
@@ -79,9 +106,23 @@ class TrainStep(_Step):
     def _settings_fit(self) -> TrainStep:
         try:
             self.settings(seed=0, workers=0)
+            self.lessons()
         except InputError as error:
             raise ValueError(str(error)) from None
         return self
+
+
+class Arm(Strict, TaughtOptions):
+    """A way to be taught, beside others: what it says takes the place of what they all share."""
+
+    name: StepName
+
+
+class SharedTraining(TrainStep):
+    """A train step of many arms: they have its name."""
+
+    verb: Literal["train"] = "train"
+    name: StepName = "arm"
 
 
 class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):

@@ -36,7 +36,7 @@ class Start:
 def read_start(recipe: Recipe, out: Path, console: Console) -> Start:
     """Raises an InputError for data or a model that are not there, or do not go together."""
     train_data, val_data = _datasets(recipe.data, out, console)
-    bundle = _bundle(recipe.model, train_data, val_data, recipe.seed)
+    bundle = model_of(recipe.model, train_data, val_data, recipe.seed)
     spec = recipe.model
     trained = spec.zoo is None and (spec.cfg is None or spec.weights is not None)
     return Start(bundle, train_data, val_data, trained, _key(recipe, bundle, train_data, val_data))
@@ -67,7 +67,8 @@ def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
     return (split.images, split.annotations) if split else (None, None)
 
 
-def _bundle(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int) -> Bundle:
+def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int) -> Bundle:
+    """The model that a recipe names, for these data; a zoo name's weights are drawn with `seed`."""
     name = spec.zoo or str(spec.cfg or spec.bundle)
     source = ModelSource(name, weights=spec.weights, size_px=spec.size)
     n_classes = len(train_data.class_names)

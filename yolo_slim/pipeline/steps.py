@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from torch import Tensor
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import totals
+from yolo_slim.cfg import Cfg, totals
 from yolo_slim.console import note, warn
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.export.onnx_model import export_onnx
@@ -32,12 +33,15 @@ from yolo_slim.pipeline.scoring import input_batches, network_scorer, score
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
+from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, train_taught
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_workers
+from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
 from yolo_slim.train.progress import advancing
+from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import network_of
 
 
@@ -66,7 +70,7 @@ class StepRunner:
         folder = self.out / f"{number:02d}-{step.name}"
         if isinstance(step, TrainStep):
             teacher = next((d.bundle for d in done if d.name == step.teacher), None)
-            if step.teacher == START:
+            if teacher is None and step.teacher == START:
                 teacher = self.start.bundle
             what = (
                 f"train {step.epochs} epochs"
@@ -153,19 +157,25 @@ class StepRunner:
                 faults = self._training_set.warm(advance)
             if faults:
                 warn(self.console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}")
-        return train(
-            bundle,
-            self._training_set,
-            collate,
-            step.settings(self.recipe.seed, default_workers()),
-            folder,
-            teacher=teacher,
-            score=network_scorer(self.val_data),
-            ap_curve=ap_curve_on(self.val_data),
-            label=step.name,
-            resume=True,
-            console=self.console,
-        )
+        training_set = self._training_set
+
+        def fit(
+            bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
+            features: bool,
+        ) -> Bundle:  # fmt: skip
+            return train(
+                bundle, training_set, collate, settings, out, guidance=guidance,
+                score=None if features else network_scorer(self.val_data),
+                ap_curve=ap_curve_on(self.val_data),
+                label=f"{step.name}: {FEATURES}" if features else step.name,
+                resume=True, console=self.console,
+            )  # fmt: skip
+
+        def shown(cfg: Cfg) -> Iterator[Tensor]:
+            return input_batches(self.train_data, cfg, N_MEASURED, self.recipe.seed)
+
+        settings = step.settings(self.recipe.seed, default_workers())
+        return train_taught(bundle, teacher, step.lessons(), settings, shown, folder, fit)
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
         around = Surroundings(

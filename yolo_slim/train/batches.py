@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from yolo_slim.train.processes import n_processes, rank
+from yolo_slim.processes import n_processes, rank
 
 
 class EpochBatches(Sampler[list[int]]):

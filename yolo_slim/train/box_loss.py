@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
 from yolo_slim.cfg import BoxLoss, Cfg, Yolo
+from yolo_slim.nn.overlap import paired_iou
 from yolo_slim.train.targets import HeadTargets
 
 WEIGHTS: dict[BoxLoss, float] = {"mse": 1.0, "iou": 5.0, "giou": 5.0, "diou": 5.0, "ciou": 5.0}
@@ -54,15 +55,6 @@ def offset_loss(
         found_wh = parts[:, 2:4]
     share = wh.prod(dim=1) / (cfg.net.width * cfg.net.height)
     return (2 - share) * (xy.sum(dim=1) + ((found_wh - wanted_wh) ** 2).sum(dim=1) / 2)
-
-
-def paired_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
-    """IoU [P], 0 to 1, of each box [P, 4] with its partner."""
-    top_left = torch.maximum(first_xyxy[:, :2], second_xyxy[:, :2])
-    bottom_right = torch.minimum(first_xyxy[:, 2:], second_xyxy[:, 2:])
-    both = (bottom_right - top_left).clamp(min=0).prod(dim=1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(dim=1) for b in (first_xyxy, second_xyxy)]
-    return both / (areas[0] + areas[1] - both).clamp(min=1e-9)
 
 
 _BY_OVERLAP: dict[BoxLoss, Callable[[Tensor, Tensor], Tensor]] = {

@@ -91,7 +91,7 @@ def finished_weights(saved: dict[str, Any], module: Any) -> Weights | None:
     return {
         key.removeprefix("network."): tensor.contiguous()
         for key, tensor in saved["state_dict"].items()
-        if not key.endswith("num_batches_tracked")
+        if key.startswith("network.") and not key.endswith("num_batches_tracked")
     }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from yolo_slim.cfg import Cfg, Cost, Dropout, Softmax
+from yolo_slim.cfg import Cfg
+from yolo_slim.nn.decode import class_logits
 
 LABEL_SMOOTHING = 0.1
 """Szegedy et al., Rethinking the Inception Architecture, 2016."""
@@ -18,12 +19,4 @@ def classification_loss(
 ) -> dict[str, Tensor]:
     """Cross entropy of the network's one output [B, C, 1, 1] with class_ids int64 [B]."""
     smoothing = LABEL_SMOOTHING if label_smoothing is None else label_smoothing
-    return {"class": F.cross_entropy(logits(raws, cfg), class_ids, label_smoothing=smoothing)}
-
-
-def logits(raws: Sequence[Tensor], cfg: Cfg) -> Tensor:
-    """[B, C] from the last section's output; the logarithm where that is a [softmax]."""
-    (output,) = raws
-    values = output.float().flatten(1)
-    last = [s for s in cfg if not isinstance(s, Cost | Dropout)][-1]
-    return values.clamp(min=1e-12).log() if isinstance(last, Softmax) else values
+    return {"class": F.cross_entropy(class_logits(raws, cfg), class_ids, label_smoothing=smoothing)}

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from yolo_slim.bundle import Bundle
 from yolo_slim.console import note, plain_console, warn
 from yolo_slim.errors import InputError
+from yolo_slim.processes import is_first_process
 from yolo_slim.train.average import Average
 from yolo_slim.train.batches import BatchLoader
 from yolo_slim.train.checkpoint import (
@@ -33,12 +34,11 @@ from yolo_slim.train.checkpoint import (
     resumable,
 )
 from yolo_slim.train.gamma_watch import GammaWatch
+from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.logs import join_logs, keep_earlier_log
 from yolo_slim.train.module import DetectorModule, n_optimizer_steps
-from yolo_slim.train.processes import is_first_process
 from yolo_slim.train.progress import TrainingProgress
 from yolo_slim.train.settings import Machines, TrainSettings
-from yolo_slim.train.teacher import Teacher
 from yolo_slim.train.timing import ProfileSteps, StepClock
 from yolo_slim.train.travel import announce_travel
 from yolo_slim.train.verdict import ApCurve, tell_verdict
@@ -55,7 +55,7 @@ def train(
     settings: TrainSettings,
     out: Path,
     *,
-    teacher: Bundle | None = None,
+    guidance: Guidance | None = None,
     score: Callable[[nn.Module], dict[str, float]] | None = None,
     label: str = "train",
     resume: bool = False,
@@ -68,9 +68,9 @@ def train(
     data: items for `collate`, with set_epoch(epoch); batches are (images, targets, faults), where
     faults names the pictures that could not be read. score: see DetectorModule. told: what else a
     resumed training must have in common with the one that was begun, option -> value. ap_curve:
-    what a cut of the trained bundle costs, for the verdict on sparsity. `out` receives
-    checkpoints/last.ckpt after every epoch and every `settings.checkpoint_minutes`, metrics.csv,
-    TensorBoard's events, and sparsity.json.
+    what a cut of the trained bundle costs, for the verdict on sparsity. guidance: of a teacher.
+    `out` receives checkpoints/last.ckpt after every epoch and every `settings.checkpoint_minutes`,
+    metrics.csv, TensorBoard's events, and sparsity.json.
 
     Raises InputError for a bundle without BatchNorm and for a checkpoint that is of another
     training, RunError where the loss is not a number, KeyboardInterrupt where it was stopped.
@@ -93,7 +93,7 @@ def train(
         n_optimizer_steps(
             max(1, len(loader) // (machines.devices * machines.n_nodes)), settings.accumulate
         ),
-        None if teacher is None else Teacher(teacher, bundle.cfg),
+        guidance,
         score,
         clock,
         told,
@@ -104,7 +104,7 @@ def train(
         announce_travel(settings, module.sparsity, module.schedule(), module.n_steps, console)
 
     def ended(weights: Weights, epochs: int) -> Bundle:
-        trained = bundle.then("train", _event(settings, teacher, epochs), weights=weights)
+        trained = bundle.then("train", _event(settings, guidance, epochs), weights=weights)
         if settings.sparsity and not settings.profile_steps and is_first_process():
             tell_verdict(trained, out, console, ap_curve)
         return trained
@@ -126,7 +126,7 @@ def train(
         accelerator="auto",
         devices=machines.devices,
         num_nodes=machines.n_nodes,
-        strategy=machines.strategy,
+        strategy=_strategy(settings, machines),
         precision=_precision(settings.precision),
         plugins=[WholeFileIO()],
         accumulate_grad_batches=settings.accumulate,
@@ -167,8 +167,7 @@ def train(
     else:
         join_logs(out)
     _tell_left_out(module.left_out, console)
-    weights = {k.removeprefix("network."): v for k, v in weights_of(module).items()}
-    return ended(weights, trainer.current_epoch)
+    return ended(weights_of(module.network), trainer.current_epoch)
 
 
 def _settled(machines: Machines) -> Machines:
@@ -213,7 +212,7 @@ def _tell_left_out(left_out: dict[str, int], console: Console) -> None:
         )  # fmt: skip
 
 
-def _event(settings: TrainSettings, teacher: Bundle | None, epochs: int) -> dict[str, Any]:
+def _event(settings: TrainSettings, guidance: Guidance | None, epochs: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "epochs": epochs, "batch_size": settings.batch_size, "lr": settings.lr,
     }  # fmt: skip
@@ -222,8 +221,10 @@ def _event(settings: TrainSettings, teacher: Bundle | None, epochs: int) -> dict
         told |= {f"sparsity_{name}": value for name, value in settings.sparse.changed().items()}
     if settings.keep_zeros:
         told["keep_zeros"] = True
-    if teacher is not None:
-        told["distill"] = settings.distill
+    if guidance is not None:
+        told |= guidance.told()
+    if not settings.labels:
+        told["labels"] = False
     return {**told, "seed": settings.seed}
 
 
@@ -232,6 +233,13 @@ def has_bf16() -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _strategy(settings: TrainSettings, machines: Machines) -> str:
+    """Without labels the heads are not trained: several processes have to expect that."""
+    if settings.labels or machines.devices * machines.n_nodes == 1:
+        return machines.strategy
+    return "ddp_find_unused_parameters_true"
 
 
 def _precision(wanted: str) -> Any:

@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from yolo_slim.cfg import BoxLoss, Cfg, HeadKeys, Yolo, head_keys
-from yolo_slim.nn.decode import decode_boxes, split_raw
-from yolo_slim.train.box_loss import WEIGHTS, box_loss, paired_iou
-from yolo_slim.train.processes import mean_over_processes
+from yolo_slim.nn.decode import decode_boxes, not_half, split_raw
+from yolo_slim.nn.overlap import best_overlap, paired_iou
+from yolo_slim.processes import mean_over_processes
+from yolo_slim.train.box_loss import WEIGHTS, box_loss
 from yolo_slim.train.ranges import require
 from yolo_slim.train.targets import HeadTargets, assign
 
@@ -126,11 +126,6 @@ def class_targets(
     return labels.index_add(0, group, one_hot).clamp(max=1)[group]
 
 
-def not_half(values: Tensor) -> Tensor:
-    """float32 of a half precision, in which no sum over a map can be kept; else as it is."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-
-
 def _resolve(settings: LossSettings, keys: HeadKeys, yolo: Yolo) -> _HeadLoss:
     box = settings.box or keys.iou_loss or "ciou"
     wants_iou = yolo.objectness_smooth
@@ -173,16 +168,6 @@ def _best_overlaps(boxes: Sequence[Tensor], targets: Tensor) -> list[Tensor]:
     return [
         f.view(b.shape[:4]) for f, b in zip(torch.split(found, sizes, dim=1), boxes, strict=True)
     ]
-
-
-def best_overlap(boxes_xyxy: Tensor, targets: Tensor) -> Tensor:
-    """Best IoU with an object of the image: boxes [B, N, 4], targets [T, 6] -> [B, N]."""
-    best = boxes_xyxy.new_zeros(boxes_xyxy.shape[:2])
-    for image in range(len(boxes_xyxy)):
-        objects = targets[targets[:, 0] == image, 2:6]
-        if len(objects):
-            best[image] = box_iou(boxes_xyxy[image], objects).amax(dim=1)
-    return best
 
 
 def _bce(predicted: Tensor, wanted: Tensor, yolo: Yolo, focal_gamma: float) -> Tensor:

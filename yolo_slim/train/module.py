@@ -12,20 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import net_keys
+from yolo_slim.cfg import Cfg, net_keys
 from yolo_slim.errors import DataError, RunError
+from yolo_slim.processes import mean_over_processes, n_processes, rank
 from yolo_slim.train.checkpoint import CIRCUMSTANCES
 from yolo_slim.train.classify import classification_loss
+from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.keep_zeros import KeptZeros
 from yolo_slim.train.loss import detection_loss
 from yolo_slim.train.multi_scale import MultiScale
 from yolo_slim.train.optimizer import make_optimizer
-from yolo_slim.train.processes import mean_over_processes, n_processes, rank
 from yolo_slim.train.schedule import Schedule, darknet_schedule, lr_share
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import Sparsity
 from yolo_slim.train.sync_batchnorm import synchronised
-from yolo_slim.train.teacher import Teacher, logit_loss
 from yolo_slim.train.timing import StepClock
 from yolo_slim.weights import network_of
 
@@ -45,7 +45,7 @@ class DetectorModule(pl.LightningModule):
         bundle: Bundle,
         settings: TrainSettings,
         steps_per_epoch: int,
-        teacher: Teacher | None = None,
+        guidance: Guidance | None = None,
         score: Callable[[nn.Module], dict[str, float]] | None = None,
         clock: StepClock | None = None,
         told: dict[str, Any] | None = None,
@@ -55,7 +55,10 @@ class DetectorModule(pl.LightningModule):
         self.network = network.to(memory_format=torch.channels_last).train()
         self.kept_zeros = KeptZeros(network) if settings.keep_zeros else None
         self.cfg = bundle.cfg
-        self.settings, self.teacher, self.score = settings, teacher, score
+        self.settings, self.guidance, self.score = settings, guidance, score
+        self.connectors = None if guidance is None else guidance.connectors
+        if self.connectors is not None:
+            self.connectors.to(self.weights_dtype)
         self.clock = clock or StepClock.stopped()
         self.told = told or {}
         self.steps_per_epoch = steps_per_epoch
@@ -97,21 +100,25 @@ class DetectorModule(pl.LightningModule):
             "--epochs": s.epochs,
             "--weight-decay": s.weight_decay,
             "--multi-scale": s.multi_scale,
-            "--distill": s.distill,
             "loss": str(s.loss),
             "classes": self.cfg.n_classes,
             "anchors": " ".join(f"{w:g},{h:g}" for w, h in anchors),
             "processes": n_processes(),
             **self.told,
+            **self._lessons(),
         }
+
+    def _lessons(self) -> dict[str, Any]:
+        lessons = {} if self.guidance is None else self.guidance.told()
+        return {f"--{name}": str(value) for name, value in lessons.items()}
 
     def setup(self, stage: str) -> None:
         if n_processes() > 1 and self.settings.machines.sync_batchnorm:
-            synchronised(self.network)
+            synchronised(self)
 
     def on_fit_start(self) -> None:
-        if self.teacher is not None:
-            self.teacher.to(self.device, self.weights_dtype)
+        if self.guidance is not None:
+            self.guidance.to(self.device, self.weights_dtype)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.clock.tick("data")
@@ -130,18 +137,18 @@ class DetectorModule(pl.LightningModule):
         cfg = self.cfg
         if self.cfg.heads:
             images, targets, cfg = self.multi_scale(images, targets, self.global_step)
-        raws = self.run(images)
+        raws, maps = self._forward(images)
         self.clock.tick("forward")
-        with torch.autocast(self.device.type, enabled=False):
-            if self.cfg.heads:
-                terms = detection_loss(raws, targets, cfg, self.settings.loss)
-            else:
-                terms = classification_loss(raws, targets, cfg, self.settings.loss.label_smoothing)
-        if self.teacher is not None and self.settings.distill:
-            theirs = self.teacher(images)
-            self.clock.tick("teacher")
+        terms: dict[str, Tensor] = {}
+        if self.settings.labels:
             with torch.autocast(self.device.type, enabled=False):
-                terms["teacher"] = self.settings.distill * logit_loss(raws, theirs, cfg)
+                terms = self._terms_of_labels(raws, targets, cfg)
+        if self.guidance is not None:
+            answer = self.guidance.ask(images)
+            self.clock.tick("teacher")
+            own = torch.stack(list(terms.values())).sum() if terms else None
+            height, width = images.shape[2:]
+            terms |= self.guidance.terms(answer, raws, maps, targets, own, (height, width))
         loss = torch.stack(list(terms.values())).sum()
         # Asked of all processes: one that stops alone leaves the others waiting.
         if mean_over_processes(float(not torch.isfinite(loss)), self.device):
@@ -156,6 +163,20 @@ class DetectorModule(pl.LightningModule):
         )  # fmt: skip
         self.clock.tick("loss")
         return loss
+
+    def _forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], dict[int, Tensor]]:
+        if self.guidance is None or not self.guidance.taps:
+            return self.run(images), {}
+        return self.network.forward_with_taps(
+            images, self.guidance.taps, self.guidance.before_activation
+        )
+
+    def _terms_of_labels(
+        self, raws: tuple[Tensor, ...], targets: Tensor, cfg: Cfg
+    ) -> dict[str, Tensor]:
+        if self.cfg.heads:
+            return detection_loss(raws, targets, cfg, self.settings.loss)
+        return classification_loss(raws, targets, cfg, self.settings.loss.label_smoothing)
 
     def on_after_backward(self) -> None:
         self.clock.tick("backward")
@@ -183,7 +204,7 @@ class DetectorModule(pl.LightningModule):
         checkpoint[CIRCUMSTANCES] = self.circumstances()
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.network, self.settings)
+        optimizer = make_optimizer(self.network, self.settings, self.connectors)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule())
         return {
             "optimizer": optimizer,
@@ -204,7 +225,7 @@ class DetectorModule(pl.LightningModule):
         # Lightning refuses to clip for a fused optimizer under autocast, for the sake of float16's
         # loss scaling, which bfloat16 does without.
         if gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None

@@ -12,15 +12,18 @@ from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import GAMMA_EPS, gamma_lr, sparse_gammas
 
 
-def parameter_groups(network: Network, settings: TrainSettings) -> list[dict[str, Any]]:
+def parameter_groups(
+    network: Network, settings: TrainSettings, connectors: nn.Module | None = None
+) -> list[dict[str, Any]]:
     """Kernels, other parameters, and the gammas that sparsity judges, as an optimizer takes them.
 
     Kernels decay; gamma, beta and biases do not: sparsity alone speaks to gamma.
     """
     gammas = sparse_gammas(network) if settings.sparsity else []
     judged = {id(gamma) for gamma in gammas}
-    decaying = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1 and id(p) not in judged]
+    learning = [*network.parameters(), *(connectors.parameters() if connectors else ())]
+    decaying = [p for p in learning if p.ndim > 1]
+    others = [p for p in learning if p.ndim <= 1 and id(p) not in judged]
     group: dict[str, Any] = {"params": gammas, "weight_decay": 0.0, "lr": gamma_lr(settings)}
     if settings.optimizer == "adamw":
         group["eps"] = GAMMA_EPS
@@ -31,10 +34,12 @@ def parameter_groups(network: Network, settings: TrainSettings) -> list[dict[str
     ]
 
 
-def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+def make_optimizer(
+    network: nn.Module, settings: TrainSettings, connectors: nn.Module | None = None
+) -> torch.optim.Optimizer:
     """AdamW, or Nesterov's SGD, fused where the device has it."""
     assert isinstance(network, Network)
-    groups = parameter_groups(network, settings)
+    groups = parameter_groups(network, settings, connectors)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0,

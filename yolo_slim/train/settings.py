@@ -53,7 +53,7 @@ class TrainSettings:
     sparsity: gamma shrinks by lr * sparsity an optimizer step; 0 leaves it alone. sparse: how.
     keep_zeros: numbers of kernels that are 0 in the bundle stay 0; None: where its history says
     that they were put there.
-    distill: weight of the teacher's logits beside the labels, where there is a teacher.
+    labels: learn from them; without, from a teacher alone.
     multi_scale: the input grows and shrinks by up to this factor; 1 leaves it.
     ema_decay: of the averaged weights that come out, 0..1.
     precision: 'auto' takes bf16 where the machine computes in it, else float32; 'float64' shows
@@ -76,7 +76,7 @@ class TrainSettings:
     sparsity: float = 0.0
     keep_zeros: bool | None = None
     sparse: SparsitySettings = field(default_factory=SparsitySettings)
-    distill: float = 1.0
+    labels: bool = True
     multi_scale: float = 1.0
     accumulate: int = 1
     ema_decay: float = 0.998
@@ -103,7 +103,6 @@ class TrainSettings:
                 "warmup-epochs": (
                     self.warmup_epochs, 0 <= self.warmup_epochs < math.inf, "0 or more",
                 ),
-                "distill": (self.distill, 0 <= self.distill < math.inf, "0 or more"),
                 "multi-scale": (self.multi_scale, 1 <= self.multi_scale <= 4, "1 to 4"),
                 "seed": (self.seed, 0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}"),
                 "sparsity": (self.sparsity, 0 <= self.sparsity < 1000, "0 to below 1000"),

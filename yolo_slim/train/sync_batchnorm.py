@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from yolo_slim.train.processes import n_processes
+from yolo_slim.processes import n_processes
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):

@@ -1,0 +1,136 @@
+"""`distill` as it is typed: both methods, what it refuses, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cli import main
+from yolo_slim.train.module import DetectorModule
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build
+
+N_PICTURES = 70
+DISTILL = (
+    "distill yolov3-nano --teacher teacher --size 64 --batch-size 16 --workers 0 --precision "
+    "float32 --mosaic 0 --images pictures --annotations boxes.json --out t --epochs 1"
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch) -> Path:
+    """Seventy small pictures with a box each, two more without, and an untrained teacher."""
+    random = np.random.default_rng(0)
+    images, annotations = [], []
+    for folder, n in (("pictures", N_PICTURES), ("others", 2)):
+        (tmp_path / folder).mkdir()
+        for number in range(n):
+            picture = random.integers(0, 256, (16, 16, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / folder / f"{folder}{number}.png"), picture)
+    for number in range(N_PICTURES):
+        name = f"pictures{number}.png"
+        images.append({"id": number + 1, "file_name": name, "width": 16, "height": 16})
+        annotations.append(
+            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2,
+             "bbox": [2, 2, 9, 10], "area": 90, "iscrowd": 0}
+        )  # fmt: skip
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    cfg = build("yolov3-tiny", 2, 64)
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(tmp_path / "teacher")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def status(command: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(command.split())
+    return int(caught.value.code or 0)
+
+
+def test_together_with_another_backbone(place):
+    assert status(DISTILL) == 0
+    (event,) = load_bundle(place / "t/bundle").history
+    assert event.settings["loss"] == "overhaul=0.5,logits=1"
+
+
+def test_separate_learns_from_pictures_without_labels(place, monkeypatch):
+    seen = []
+    step = DetectorModule.training_step
+
+    def spy(self, batch, index):
+        seen.append((self.settings.labels, len(batch[0])))
+        return step(self, batch, index)
+
+    monkeypatch.setattr(DetectorModule, "training_step", spy)
+    how = f"{DISTILL} --method separate --feature-epochs 2 --unlabelled others --batch-size 8"
+    assert status(how) == 0
+    counts = [sum(n for labels, n in seen if labels is wanted) for wanted in (False, True)]
+    assert counts == [2 * 72, 64]  # 72 pictures twice; of 70 eight times eight
+    assert len(load_bundle(place / "t/bundle").history) == 2
+    assert status(how) == 2  # a training is there already
+    assert status(f"{how} --resume") == 0
+
+
+def test_stopped_in_the_first_stage_it_goes_on_from_there(place, capsys, monkeypatch):
+    how = f"{DISTILL} --method separate --feature-epochs 2"
+    step = DetectorModule.training_step
+
+    def stop(self, batch, index):
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(DetectorModule, "training_step", stop)
+    assert status(how) == 130
+    assert "with --resume goes on" in capsys.readouterr().err
+    monkeypatch.setattr(DetectorModule, "training_step", step)
+    assert not (place / "t/bundle").exists()
+    assert status(f"{how} --resume") == 0
+    assert [event.settings["epochs"] for event in load_bundle(place / "t/bundle").history] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--unlabelled others", "are for --method separate"),
+        ("--feature-epochs 3", "--feature-epochs 3 is for --method separate"),
+        ("--method separate --loss logits", "name overhaul in --loss"),
+        ("--method separate --unlabelled nowhere", "nowhere is not a folder"),
+        ("--loss overhall", "--loss overhall: expected one or more of overhaul, logits"),
+        ("--loss logits=much", "--loss logits=much: expected NAME=NUMBER"),
+        ("--taps 3", "--taps 3: expected STUDENT:TEACHER"),
+        ("--taps 900:3", "the student yolov3-nano has sections 0 to"),
+        ("--temperature 0", "--temperature 0: expected above 0"),
+        ("--teacher nobody", "nobody"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, capsys):
+    assert status(f"{DISTILL} {options}") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert told in said and "Traceback" not in said
+    assert not (place / "t").exists()
+
+
+def test_a_teacher_of_other_classes_is_refused(place, capsys):
+    cfg = build("yolov3-tiny", 3, 64)
+    Bundle(cfg, random_weights(cfg, 1)).save(place / "teacher3")
+    assert status(f"{DISTILL} --teacher teacher3".replace("--teacher teacher ", "")) == 2
+    assert "differ in classes, 3 and 2" in " ".join(capsys.readouterr().err.split())
+
+
+def test_too_few_images_for_a_margin_are_told(place, capsys):
+    cfg = build("yolov3", 2, 64)  # whose stages end in sums
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(place / "large")
+    document = json.loads((place / "boxes.json").read_text())
+    document["images"] = document["images"][:20]
+    document["annotations"] = document["annotations"][:20]
+    (place / "boxes.json").write_text(json.dumps(document))
+    assert status(DISTILL.replace("--teacher teacher", "--teacher large")) == 2
+    assert "20 images are too few to measure margins" in " ".join(capsys.readouterr().err.split())

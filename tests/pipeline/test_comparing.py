@@ -1,0 +1,138 @@
+"""Arms side by side: the same start, the same pictures, and what is said of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from yolo_slim.bundle import load_bundle
+from yolo_slim.cli import main
+from yolo_slim.data.digits import make_digits
+from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.comparing import Compared, mean_and_deviation, paired_gain
+from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.report.model import StepRow
+
+STEPS = """
+title = "micro"
+[data]
+description = "digits/digits.yaml"
+[model]
+zoo = "yolov3-nano"
+size = 64
+[augment]
+mosaic = 0.0
+[[step]]
+verb = "train"
+name = "teacher"
+epochs = 1
+batch_size = 8
+precision = "float32"
+"""
+ARMS = """
+[compare]
+seeds = [3, 4]
+[compare.student]
+zoo = "yolov3-nano"
+size = 64
+[compare.train]
+epochs = 1
+batch_size = 8
+precision = "float32"
+[[compare.arm]]
+name = "alone"
+[[compare.arm]]
+name = "alone-again"
+[[compare.arm]]
+name = "taught"
+teacher = "teacher"
+loss = "overhaul,logits"
+"""
+
+
+def status(*words: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(list(words))
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    make_digits(folder / "digits", 64, 8, 128)
+    (folder / "r.toml").write_text(STEPS + ARMS)
+    command = ["compare", str(folder / "r.toml"), "--out", str(folder / "run"), "--threads", "1"]
+    assert status(*command, "--json", str(folder / "told.json")) == 0
+    return folder
+
+
+def weights(folder: Path, name: str) -> dict:
+    return load_bundle(next((folder / "run/arms").glob(f"[0-9][0-9]-{name}")) / "bundle").weights
+
+
+def test_the_same_arm_twice_is_the_same_and_another_seed_is_not(finished):
+    key = "0.conv.weight"
+    first, again = (weights(finished, name)[key] for name in ("alone-3", "alone-again-3"))
+    assert first.equal(again)
+    assert not first.equal(weights(finished, "alone-4")[key])
+    assert not first.equal(weights(finished, "taught-3")[key])
+
+
+def test_the_table_and_the_document_say_the_same(finished):
+    rows = list(csv.DictReader((finished / "run/arms.csv").read_text().splitlines()))
+    assert [(row["arm"], row["seed"]) for row in rows] == [
+        (arm, seed) for arm in ("alone", "alone-again", "taught") for seed in ("3", "4")
+    ]
+    told = json.loads((finished / "told.json").read_text())
+    assert told["seeds"] == [3, 4]
+    by_arm = {arm["name"]: arm for arm in told["arms"]}
+    assert by_arm["alone-again"]["gain"] == 0 and by_arm["alone-again"]["gain_error"] == 0
+    taught = [float(row["AP"]) for row in rows if row["arm"] == "taught"]
+    assert by_arm["taught"]["AP"] == taught
+
+
+def test_a_second_call_trains_nothing(finished, monkeypatch):
+    from yolo_slim.pipeline import steps
+
+    monkeypatch.setattr(steps, "train", None)
+    assert status("compare", str(finished / "r.toml"), "--out", str(finished / "run")) == 0
+
+
+def test_a_recipe_without_arms_is_told(finished, capsys):
+    (finished / "bare.toml").write_text(STEPS)
+    assert status("compare", str(finished / "bare.toml"), "--out", str(finished / "bare")) == 2
+    assert "has no [compare]" in " ".join(capsys.readouterr().err.split())
+    assert not (finished / "bare").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('name = "alone-again"', 'name = "alone"', "arms must differ"),
+        ("[3, 4]", "[3, 3]", "seeds must differ"),
+        ('teacher = "teacher"', 'teacher = "techer"', "did you mean 'teacher'"),
+        ("overhaul,logits", "overhal", "arm taught: --loss overhal"),
+        ('loss = "overhaul,logits"', 'lost = "x"', "Did you mean 'loss'"),
+        ("epochs = 1\nbatch_size = 8\nprecision = \"float32\"\n[[compare", "[[compare", "epochs"),
+    ],
+)  # fmt: skip
+def test_arms_that_are_none(tmp_path, old, new, told):
+    text = STEPS + ARMS.replace(old, new)
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError, match=told):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_gains_are_paired():
+    """By hand: 0.02, 0.03, 0.01 have the mean 0.02 and the deviation 0.01."""
+    control = Compared("a", tuple(StepRow("a", AP=x) for x in (0.5, 0.6, 0.4)))
+    arm = Compared("b", tuple(StepRow("b", AP=x) for x in (0.52, 0.63, 0.41)))
+    gain, error = paired_gain(arm, control)
+    assert gain == pytest.approx(0.02) and error == pytest.approx(0.01 / math.sqrt(3))
+    assert mean_and_deviation(control.APs) == pytest.approx((0.5, np.std([0.5, 0.6, 0.4], ddof=1)))
+    assert math.isnan(paired_gain(Compared("b", arm.rows[:1]), Compared("a", control.rows[:1]))[1])

@@ -1,0 +1,308 @@
+"""A training as it was typed, from looking at what it would replace to the bundle it ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
+from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh, with_scale_x_y
+from yolo_slim.cli.options import console, dataset, progress, tell_notes, with_backbone
+from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
+from yolo_slim.cli.train_classifier import refuse_for_classifiers, train_labelled
+from yolo_slim.console import note, warn
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.data.unlabelled import read_unlabelled, with_unlabelled
+from yolo_slim.errors import InputError, Interrupted
+from yolo_slim.pipeline.anchors import fitted_anchors
+from yolo_slim.pipeline.batch_picture import write_batch_picture
+from yolo_slim.pipeline.fingerprint import fingerprint
+from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.other_classes import for_classes
+from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes
+from yolo_slim.pipeline.sparsity_curve import ap_curve_on
+from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
+from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
+from yolo_slim.processes import is_first_process
+from yolo_slim.runtime.session import default_workers
+from yolo_slim.train.checkpoint import CHECKPOINT
+from yolo_slim.train.guidance import Guidance
+from yolo_slim.train.loop import train as train_bundle
+from yolo_slim.train.settings import Machines, TrainSettings
+from yolo_slim.train.sparsity_settings import SparsitySettings
+from yolo_slim.zoo import names as zoo_names
+
+REACH = 2.0
+"""scale_x_y of a new network whose neighbouring cells look for an object: half a cell."""
+
+SETTINGS = (
+    "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "sparsity", "keep_zeros",
+    "accumulate", "multi_scale", "precision", "compiled", "profile_steps", "checkpoint_minutes",
+    "seed",
+)  # fmt: skip
+"""Options that are fields of TrainSettings."""
+
+MACHINES = {
+    "devices": "devices", "n_nodes": "num_nodes", "strategy": "strategy",
+    "sync_batchnorm": "sync_batchnorm",
+}  # fmt: skip
+LOSS = {
+    "box": "box_loss", "box_weight": "box_weight", "objectness": "objectness",
+    "label_smoothing": "label_smoothing", "focal_gamma": "focal_gamma", "cells": "cells",
+}  # fmt: skip
+PICTURES = {
+    "mosaic_p": "mosaic", "mixup_p": "mixup", "copy_paste_p": "copy_paste", "flip_p": "flip",
+    "affine_p": "affine", "shift": "shift", "colour_p": "colour",
+}  # fmt: skip
+"""Field of Machines, LossSettings, Augmentation -> the option that it is."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """settings, loss, pictures: fields of TrainSettings, LossSettings and Augmentation as they were
+    typed, None where they were not. lessons: of the teacher. The rest as their options."""
+
+    model: str
+    out: Path
+    epochs: int
+    settings: dict[str, Any]
+    loss: dict[str, Any]
+    pictures: dict[str, Any]
+    data: Path | None = None
+    weights: Path | None = None
+    names: Path | None = None
+    backbone_weights: str | None = None
+    images: Path | None = None
+    annotations: Path | None = None
+    size: int | None = None
+    anchors: str = "keep"
+    iou_thresh: float | None = None
+    cells: str = "own"
+    close_mosaic: int | None = None
+    cache: str = "auto"
+    show_batch: Path | None = None
+    profile_steps: int = 0
+    seed: int = 0
+    resume: bool = False
+    teacher: str | None = None
+    unlabelled: Path | None = None
+    lessons: Lessons = field(default_factory=Lessons)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], lessons: Lessons) -> Request:
+        """options: name -> value, of a command; those that it has not are as by default."""
+        settings = {name: options[name] for name in SETTINGS if name in options}
+        workers = options.get("workers")
+        settings["workers"] = default_workers() if workers is None else workers
+        if "devices" in options:
+            settings["machines"] = Machines(**_named(MACHINES, options))
+        if "sparsity" in options:
+            settings["sparse"] = SparsitySettings(
+                **{f.name: options[f"sparsity_{f.name}"] for f in fields(SparsitySettings)}
+            )
+        pictures = _named(PICTURES, options)
+        zoom = options.get("zoom")
+        pictures["scale"] = None if zoom is None else (1 / zoom, zoom)
+        own = {f.name: options[f.name] for f in fields(cls) if f.name in options}
+        made = {"settings": settings, "loss": _named(LOSS, options), "pictures": pictures}
+        return cls(**own | made, lessons=lessons)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "checkpoints" / CHECKPOINT
+
+    @property
+    def first_checkpoint(self) -> Path:
+        """Of the stage of features alone."""
+        return self.out / FEATURES / "checkpoints" / CHECKPOINT
+
+    @property
+    def begun(self) -> bool:
+        return self.checkpoint.exists() or self.first_checkpoint.exists()
+
+
+def run_training(asked: Request) -> None:
+    """Trains a detector, or a classifier where the data are labelled folders."""
+    _require_free(asked)
+    source = ModelSource(asked.model, asked.weights, asked.names, size_px=asked.size)
+    # A resumed training goes on from its checkpoint: its own bundle may be named.
+    sources = [] if asked.resume else source.files
+    if asked.teacher is not None:
+        sources = [*sources, *ModelSource(asked.teacher).files]
+    check_bundle(asked.out / BUNDLE_IN_RUN, sources)
+    check_file(asked.show_batch, sources)
+    if asked.data is not None and asked.data.is_dir():
+        _train_classifier(asked, source, asked.data)
+    else:
+        _train_detector(asked, source)
+
+
+def _require_free(asked: Request) -> None:
+    """Raises InputError where a training would be lost, or there is none to go on with."""
+    out = asked.out
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; expected the name of a folder to make")
+    if asked.begun and not asked.resume and is_first_process():
+        raise InputError(
+            f"{out} holds a training already: --resume goes on, or choose another --out"
+        )
+    if asked.resume and not asked.begun:
+        raise InputError(f"{out} holds no checkpoint to resume from; leave out --resume")
+
+
+def _train_classifier(asked: Request, source: ModelSource, data: Path) -> None:
+    refuse_for_classifiers(
+        mosaic=asked.pictures["mosaic_p"], mixup=asked.pictures["mixup_p"],
+        copy_paste=asked.pictures["copy_paste_p"], multi_scale=asked.settings["multi_scale"],
+        show_batch=asked.show_batch, box_loss=asked.loss["box"],
+        objectness=asked.loss["objectness"], iou_thresh=asked.iou_thresh,
+        anchors=None if asked.anchors == "keep" else asked.anchors, unlabelled=asked.unlabelled,
+    )  # fmt: skip
+    with _telling_how_to_go_on(asked):
+        trained = train_labelled(
+            source, asked.backbone_weights, data, asked.settings, asked.loss, asked.pictures,
+            asked.out, asked.resume, _teacher(asked), asked.lessons,
+        )  # fmt: skip
+    _save(trained, asked)
+
+
+def _train_detector(asked: Request, source: ModelSource) -> None:
+    train_data = dataset(asked.data, asked.images, asked.annotations, "train")
+    require_boxes(train_data)
+    val_data = dataset(asked.data, None, None, "val") if asked.data is not None else None
+    if val_data is not None:
+        require_boxes(val_data)
+    bundle = _start(asked, source, train_data)
+    settings = settings_of(bundle.cfg, asked.settings, asked.loss)
+    teacher = _teacher(asked)
+    augmentation = augmentation_of(bundle.cfg, asked.pictures)
+
+    def training_set(data: Dataset, epochs: int) -> TrainingSet:
+        cfg = bundle.cfg
+        made = TrainingSet(
+            data, cfg.input_hw, cfg.resize_mode, augmentation, channels=cfg.net.channels,
+            calm_from=calm_from(epochs, asked.close_mosaic), cache=asked.cache,  # type: ignore[arg-type]
+            cache_folder=asked.out / "cache", seed=asked.seed,
+        )  # fmt: skip
+        with progress("reading images") as advance:
+            faults = made.warm(advance)
+        if faults:
+            more = " ..." if len(faults) > 5 else ""
+            warn(console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}{more}")
+        return made
+
+    labelled = training_set(train_data, asked.epochs)
+    pictures = _pictures(asked, train_data)
+    if asked.show_batch is not None and is_first_process():
+        write_batch_picture(
+            asked.show_batch, labelled, settings.batch_size, asked.seed, bundle.names
+        )
+        console.print(f"{asked.show_batch}: the first batch")
+
+    def fit(
+        bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
+        features: bool,
+    ) -> Bundle:  # fmt: skip
+        data = pictures if features else train_data
+        # The same pictures in the same cache where there are no others.
+        items = labelled if data is train_data else training_set(data, settings.epochs)
+        taught = "none" if teacher is None else fingerprint(teacher)
+        return train_bundle(
+            bundle, items, collate, settings, out, guidance=guidance,
+            score=None if val_data is None or features else network_scorer(val_data),
+            label=FEATURES if features else "train",
+            resume=asked.resume, console=console,
+            told={"augmentation": str(augmentation), "data": fingerprint(data), "teacher": taught},
+            ap_curve=None if val_data is None else ap_curve_on(val_data),
+        )  # fmt: skip
+
+    def shown(cfg: Cfg) -> Iterator[Tensor]:
+        return input_batches(train_data, cfg, N_MEASURED, asked.seed)
+
+    with _telling_how_to_go_on(asked):
+        trained = train_taught(bundle, teacher, asked.lessons, settings, shown, asked.out, fit)
+    _save(trained, asked)
+
+
+def _pictures(asked: Request, train_data: Dataset) -> Dataset:
+    """What features are learned from: the training images, and those without labels."""
+    if asked.unlabelled is None:
+        return train_data
+    with progress("reading pictures") as advance:
+        others = read_unlabelled(asked.unlabelled, advance)
+    for text in others.notes:
+        note(console, f"{others.source}: {text}")
+    return with_unlabelled(train_data, others)
+
+
+def _teacher(asked: Request) -> Bundle | None:
+    if asked.teacher is None:
+        return None
+    return load_model(ModelSource(asked.teacher, size_px=asked.size))
+
+
+def _start(asked: Request, source: ModelSource, data: Dataset) -> Bundle:
+    """What the training begins with: read, or made for the classes of the data."""
+    bundle = load_model(source, untrained=True, classes=len(data.class_names))
+    tell_notes(bundle.cfg)
+    bundle = with_backbone(bundle, asked.backbone_weights)
+    bundle.cfg.require_yolos()
+    if bundle.cfg.n_classes != len(data.class_names):
+        named = bool(bundle.class_names)
+        bundle, told = for_classes(bundle, data.class_names, asked.seed)
+        note(console, told)
+        if source.weights is not None and not named:
+            note(console, "--names FILE tells which classes the weights know already")
+    bundle = replace(bundle, class_names=tuple(data.class_names))
+    if asked.iou_thresh is not None:
+        bundle = replace(bundle, cfg=with_iou_thresh(bundle.cfg, asked.iou_thresh))
+    if asked.cells == "neighbours" and all(yolo.scale_x_y == 1 for yolo in bundle.cfg.yolos):
+        bundle = _reaching_neighbours(bundle, source)
+    if asked.anchors == "fit":
+        anchors_wh = fitted_anchors(bundle.cfg, data, asked.seed)
+        bundle = replace(bundle, cfg=with_anchors(bundle.cfg, anchors_wh))
+    elif asked.model in zoo_names():
+        note(console, "COCO's anchors are kept; --anchors fit suits other data")
+    return bundle
+
+
+def _reaching_neighbours(bundle: Bundle, source: ModelSource) -> Bundle:
+    """The bundle with boxes that reach into the next cells; raises InputError for a trained one."""
+    if source.weights is not None or bundle.history:
+        raise InputError(
+            f"--cells neighbours needs scale_x_y above 1, and {source.model} was trained with 1: "
+            "leave it out, or train from scratch"
+        )
+    note(console, f"scale_x_y={REACH:g} is written into the cfg: boxes reach into the next cells")
+    return replace(bundle, cfg=with_scale_x_y(bundle.cfg, REACH))
+
+
+def _named(names: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: options.get(option) for field, option in names.items()}
+
+
+@contextmanager
+def _telling_how_to_go_on(asked: Request) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        how = "with --resume goes on after the last state that was kept"
+        if not asked.begun:
+            how = "starts anew: no state was kept yet"
+        raise Interrupted(f"stopped; the same command {how}") from None
+
+
+def _save(trained: Bundle, asked: Request) -> None:
+    if asked.profile_steps or not is_first_process():
+        return
+    place = asked.out / BUNDLE_IN_RUN
+    save_bundle(trained, place)
+    epochs = trained.history[-1].settings["epochs"]
+    plural = "" if epochs == 1 else "s"
+    console.print(f"{place}: trained {epochs} epoch{plural}")

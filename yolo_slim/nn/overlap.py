@@ -1,0 +1,25 @@
+"""How much boxes have in common, as tensors."""
+
+from __future__ import annotations
+
+from torch import Tensor, maximum, minimum
+from torchvision.ops import box_iou
+
+
+def paired_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """IoU [P], 0 to 1, of each box [P, 4] with its partner."""
+    top_left = maximum(first_xyxy[:, :2], second_xyxy[:, :2])
+    bottom_right = minimum(first_xyxy[:, 2:], second_xyxy[:, 2:])
+    both = (bottom_right - top_left).clamp(min=0).prod(dim=1)
+    areas = [(b[:, 2:] - b[:, :2]).prod(dim=1) for b in (first_xyxy, second_xyxy)]
+    return both / (areas[0] + areas[1] - both).clamp(min=1e-9)
+
+
+def best_overlap(boxes_xyxy: Tensor, targets: Tensor) -> Tensor:
+    """Best IoU with an object of the image: boxes [B, N, 4], targets [T, 6] -> [B, N]."""
+    best = boxes_xyxy.new_zeros(boxes_xyxy.shape[:2])
+    for image in range(len(boxes_xyxy)):
+        objects = targets[targets[:, 0] == image, 2:6]
+        if len(objects):
+            best[image] = box_iou(boxes_xyxy[image], objects).amax(dim=1)
+    return best

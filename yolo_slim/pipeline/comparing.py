@@ -1,0 +1,123 @@
+"""Trainings side by side that differ in one thing, each with each seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from yolo_slim.errors import InputError
+from yolo_slim.files import write_csv
+from yolo_slim.pipeline.circumstances import circumstances
+from yolo_slim.pipeline.compress import Compression, compress
+from yolo_slim.pipeline.recipe import CompareSpec, read_recipe
+from yolo_slim.pipeline.recipe_steps import Arm
+from yolo_slim.pipeline.start import Start, digest, model_of, read_start
+from yolo_slim.pipeline.steps import StepRunner
+from yolo_slim.report.model import StepRow
+
+ARMS, TABLE = "arms", "arms.csv"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An arm's rows, one a seed, in the order of the seeds."""
+
+    name: str
+    rows: tuple[StepRow, ...]
+
+    @property
+    def APs(self) -> list[float]:
+        return [float(row.AP or 0.0) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """arms: the first is what the others are compared with."""
+
+    seeds: tuple[int, ...]
+    arms: tuple[Compared, ...]
+
+
+def compare(recipe_path: Path, out: Path, console: Console, threads: int | None) -> Comparison:
+    """Does the recipe's steps, then every arm with every seed; what is done already is read.
+
+    All arms of a seed start from the same numbers and see the same pictures in the same order.
+    Raises RecipeError, DataError or another InputError before anything is computed.
+    """
+    recipe = read_recipe(recipe_path)
+    spec = recipe.compare
+    if spec is None:
+        raise InputError(
+            f"{recipe_path} has no [compare]: expected seeds, [compare.train] and two or more "
+            "[[compare.arm]]"
+        )
+    if spec.student is not None:  # known to be there before the steps are done
+        before = read_start(recipe, out, Console(quiet=True))
+        model_of(spec.student, before.train_data, before.val_data, spec.seeds[0])
+    run = compress(recipe_path, out, console, threads)
+    rows: dict[str, list[StepRow]] = {arm.name: [] for arm in spec.arm}
+    for seed in spec.seeds:
+        runner, start = _runner(run, spec, seed, console)
+        for number, arm in enumerate(spec.arm, start=1):
+            rows[arm.name].append(_row(run, spec, runner, start, seed, number, arm))
+            _write(out / TABLE, rows, spec.seeds, run.threads)
+    arms = tuple(Compared(name, tuple(found)) for name, found in rows.items())
+    return Comparison(spec.seeds, arms)
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and the standard deviation of a sample; 0 of a single value.
+
+    >>> mean_and_deviation([0.5, 0.6, 0.7])
+    (0.6, 0.1)
+    """
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return round(float(np.mean(values)), 12), round(deviation, 12)
+
+
+def paired_gain(arm: Compared, control: Compared) -> tuple[float, float]:
+    """Mean AP over that of the control with the same seed, and the standard error of that mean;
+    nan of a single seed."""
+    gains = np.subtract(arm.APs, control.APs)
+    error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
+    return float(np.mean(gains)), error
+
+
+def _runner(
+    run: Compression, spec: CompareSpec, seed: int, console: Console
+) -> tuple[StepRunner, Start]:
+    recipe = run.recipe.model_copy(update={"seed": seed})
+    bundle = run.steps[-1].bundle
+    if spec.student is not None:
+        bundle = model_of(spec.student, run.train_data, run.val_data, seed)
+    start = Start(bundle, run.train_data, run.val_data, trained=True, key=run.key)
+    return StepRunner(recipe, start, run.out / ARMS, console, run.threads), start
+
+
+def _row(
+    run: Compression, spec: CompareSpec, runner: StepRunner, start: Start, seed: int, number: int,
+    arm: Arm,
+) -> StepRow:  # fmt: skip
+    step = spec.step(arm).model_copy(update={"name": f"{arm.name}-{seed}"})
+    student = "" if spec.student is None else spec.student.model_dump_json()
+    augment = run.recipe.augment.model_dump_json()
+    key = digest(run.key, student, step.model_dump_json(), augment, str(seed))
+    return runner.step(number, step, start.bundle, list(run.steps), key).row
+
+
+def _write(path: Path, rows: dict[str, list[StepRow]], seeds: Sequence[int], threads: int) -> None:
+    """A line for each arm and seed that is done."""
+    write_csv(
+        path,
+        [
+            {"arm": name, "AP": row.AP, "AP50": row.AP50, "parameters": row.parameters,
+             "macs": row.macs, "seconds": row.seconds, **circumstances(seed, threads)}
+            for name, found in rows.items()
+            for row, seed in zip(found, seeds, strict=False)
+        ],
+    )  # fmt: skip
