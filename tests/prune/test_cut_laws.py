@@ -43,6 +43,8 @@ SPECIAL = [
     "cfg/mobilenet-yolo/yoloface-500k-v2",
 ]  # fmt: skip
 
+BY_GAMMA = Scoring("gamma", normalize="layer")
+
 
 def _detectors() -> list[Path]:
     files = [SHARED / f"cfg/{stem}.cfg" for stem in READ_STEMS]
@@ -274,8 +276,8 @@ def test_floor_and_multiple_are_kept(layer_keep, multiple, random_bundle):
 
 def test_the_lowest_scores_go_first(random_bundle):
     bundle = random_bundle(build("yolov3-tiny", 2, 64))
-    plan = plan_ratio(bundle, 0.5, limits=Limits(layer_keep=0))
-    scores = score_classes(bundle, plan.coupling)
+    plan = plan_ratio(bundle, 0.5, BY_GAMMA, Limits(layer_keep=0))
+    scores = score_classes(bundle, plan.coupling, BY_GAMMA)
     assert scores[~plan.keep].max() <= scores[plan.keep].min()
     assert plan.ratio == pytest.approx(0.5, abs=1e-3)
 
@@ -290,7 +292,7 @@ def test_scores_of_a_tied_class_by_hand(reduce, expected, lively_bundle):
     bundle.weights["0.bn.weight"][:] = 0.1
     bundle.weights["1.bn.weight"][:] = -0.9
     coupling = couple(cfg)
-    scores = score_classes(bundle, coupling, Scoring(reduce=reduce, normalize="none"))
+    scores = score_classes(bundle, coupling, Scoring("gamma", reduce))
     assert scores[coupling.classes(0)] == pytest.approx([expected])
     assert np.isinf(scores[coupling.classes(3)]).all()
 
@@ -298,10 +300,10 @@ def test_scores_of_a_tied_class_by_hand(reduce, expected, lively_bundle):
 def test_the_level_of_a_layer_says_nothing_what_differs_within_it_does(random_bundle):
     bundle = random_bundle(build("yolov3-tiny", 2, 64))
     coupling = couple(bundle.cfg)
-    before = score_classes(bundle, coupling)
+    before = score_classes(bundle, coupling, BY_GAMMA)
     bundle.weights["0.bn.weight"] *= 0.01
-    after = score_classes(bundle, coupling)
-    raw = score_classes(bundle, coupling, Scoring(normalize="none"))
+    after = score_classes(bundle, coupling, BY_GAMMA)
+    raw = score_classes(bundle, coupling, Scoring("gamma"))
     np.testing.assert_allclose(after, before, rtol=1e-6)
     assert raw[coupling.classes(0)].max() < raw[np.isfinite(raw)].mean()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -30,7 +30,8 @@ NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
 CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\npad=1\nactivation=leaky\n"
 END = "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
 ADD = "[shortcut]\nfrom=-2\nactivation=linear\n"
-RAW = Scoring(normalize="none")
+RAW = Scoring("gamma")
+BY_GAMMA = Scoring("gamma", normalize="layer")
 BARE = Limits(layer_keep=0)
 
 
@@ -68,7 +69,7 @@ def test_up_to_the_ceiling_no_floor_is_needed_and_beyond_it_one_is(
     layer_keep, which, random_bundle
 ):
     bundle = random_bundle(build("yolov3-nano", 2, 64))
-    scoring, limits = Scoring(which=which), Limits(layer_keep)
+    scoring, limits = replace(BY_GAMMA, which=which), Limits(layer_keep)
     n_decided = int(np.isfinite(score_classes(bundle, couple(bundle.cfg), scoring)).sum())
     safe = ceiling(bundle, scoring, limits)
     plan = plan_ratio(bundle, safe, scoring, limits)
@@ -132,9 +133,9 @@ def test_nearest_ends_at_legal_widths_near_those_of_the_threshold(
     name, ratio, multiple, layer_keep, random_bundle
 ):
     bundle = random_bundle(build(name, 2, 64))
-    wished = plan_ratio(bundle, ratio, limits=BARE)
+    wished = plan_ratio(bundle, ratio, BY_GAMMA, limits=BARE)
     limits = Limits(layer_keep, multiple, "nearest")
-    plan = plan_ratio(bundle, ratio, limits=limits)
+    plan = plan_ratio(bundle, ratio, BY_GAMMA, limits=limits)
     narrower = 0
     for (index, before, after), (_, _, wish) in zip(plan.widths(), wished.widths(), strict=True):
         if plan.coupling.free[plan.coupling.classes(index)].all():
@@ -166,7 +167,7 @@ def test_nearest_ends_at_legal_widths_near_those_of_the_threshold(
 )
 def test_energy_of_one_layer_by_hand(gammas, delta, kept, chain):
     bundle = chain(gammas, [1.0, 1.0])
-    plan = plan_energy(bundle, delta, limits=BARE)
+    plan = plan_energy(bundle, delta, BY_GAMMA, limits=BARE)
     assert np.array(gammas)[plan.kept(0)].tolist() == kept
     assert plan.kept(1).all()  # a threshold a layer
 
@@ -176,7 +177,7 @@ def test_energy_drops_the_largest_prefix(random_bundle):
     for key, gamma in bundle.weights.items():
         if key.endswith("bn.weight"):
             gamma.sub_(0.2).pow_(3)  # spread: random ones are all of a size
-    plan = plan_energy(bundle, 0.02, limits=BARE)
+    plan = plan_energy(bundle, 0.02, BY_GAMMA, limits=BARE)
     dropped = 0
     for index, before, after in plan.widths():
         if f"{index}.bn.weight" not in bundle.weights:
@@ -191,10 +192,13 @@ def test_energy_drops_the_largest_prefix(random_bundle):
 
 def test_a_shared_channel_goes_only_if_every_member_says_so(chain):
     first, second = [1e-3, 1e-3, 1, 1], [1e-3, 1, 1e-3, 1]
-    plan = plan_energy(chain(first, second, between=ADD), 0.01, limits=BARE)
+    plan = plan_energy(chain(first, second, between=ADD), 0.01, BY_GAMMA, limits=BARE)
     assert plan.kept(0).tolist() == [False, True, True, True]
     regular = plan_energy(
-        chain(first, second, between=ADD), 0.01, Scoring(which="regular"), limits=BARE
+        chain(first, second, between=ADD),
+        0.01,
+        Scoring("gamma", normalize="layer", which="regular"),
+        limits=BARE,
     )
     assert regular.keep.all()
 
@@ -202,7 +206,7 @@ def test_a_shared_channel_goes_only_if_every_member_says_so(chain):
 def test_energy_keeps_floor_and_multiple(random_bundle):
     bundle = random_bundle(build("yolov3-tiny", 2, 64))
     bundle.weights["2.bn.weight"].fill_(1e-5)
-    plan = plan_energy(bundle, 0.3, limits=Limits(0.25, 8))
+    plan = plan_energy(bundle, 0.3, BY_GAMMA, limits=Limits(0.25, 8))
     widths = {index: (before, after) for index, before, after in plan.widths()}
     assert widths[2] == (32, 8)
     assert "section 2 would keep less" in plan.notes[0]
@@ -222,7 +226,7 @@ SMALL = NET + CONV.format(12) + CONV.format(8) + CONV.format(8) + ADD + CONV.for
 def every_cut(bundle: Bundle, limits: Limits) -> list[Cfg]:
     """The networks that 0, 1, 2... channels less leave."""
     n = int(couple(bundle.cfg).free.sum())
-    return [plan_ratio(bundle, k / n, limits=limits).narrowed for k in range(n)]
+    return [plan_ratio(bundle, k / n, BY_GAMMA, limits).narrowed for k in range(n)]
 
 
 def stairs(cfg: Cfg) -> float:
@@ -246,9 +250,9 @@ def test_the_smallest_cut_that_meets_a_target(cost, limits, random_bundle):
     assert len(set(costs)) > 3
     for target in sorted(set(costs)):
         first = next(k for k, c in enumerate(costs) if c <= target)
-        plan = plan_cost(bundle, cost, target, limits=limits)
+        plan = plan_cost(bundle, cost, target, BY_GAMMA, limits)
         assert cost(plan.narrowed) <= target
-        kept = int(plan_ratio(bundle, first / len(costs), limits=limits).keep.sum())
+        kept = int(plan_ratio(bundle, first / len(costs), BY_GAMMA, limits).keep.sum())
         assert plan.keep.sum() == kept
 
 
@@ -258,7 +262,7 @@ def test_with_dents_in_the_cost_no_cut_a_little_smaller_meets_the_target(random_
     assert any(costs[k] < costs[k + 1] for k in range(len(costs) - 1))
     exact = 0
     for target in sorted(set(costs)):
-        plan = plan_cost(bundle, padded, target, limits=BARE)
+        plan = plan_cost(bundle, padded, target, BY_GAMMA, limits=BARE)
         n_dropped = int((~plan.keep).sum())
         assert costs[n_dropped] <= target
         assert all(costs[n_dropped - n] > target for n in LOOK_BACK if n <= n_dropped)
@@ -323,7 +327,7 @@ def test_a_folded_bundle_is_refused_with_what_to_do(place, importance, random_bu
 
 def test_rows_say_what_becomes_of_each_convolution(chain):
     bundle = chain([4.0, 1.0, 3.0], [1.0, 2.0], [6.0, 5.0], between=ADD)
-    plan = plan_ratio(bundle, 0.2, Scoring(normalize="none", which="regular"), BARE)
+    plan = plan_ratio(bundle, 0.2, Scoring("gamma", which="regular"), BARE)
     first, second, third, last = plan.rows()
     assert (first.section, first.kind, first.before, first.after) == (0, "3x3", 3, 2)
     assert (first.score_min, first.score_median, first.score_max) == (1.0, 3.0, 4.0)

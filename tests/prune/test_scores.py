@@ -143,7 +143,7 @@ def test_what_has_no_gamma_is_judged_by_its_kernel(importance, random_bundle):
     bundle = random_bundle(parse(NET + conv(6) + conv(5, bn=0) + END))
     coupling = couple(bundle.cfg)
     bare = coupling.classes(1)
-    assert np.isinf(score_classes(bundle, coupling)[bare]).all()
+    assert np.isinf(score_classes(bundle, coupling, Scoring("gamma"))[bare]).all()
     assert np.isfinite(score_classes(bundle, coupling, Scoring(importance))[bare]).all()
     folded = fold_batchnorm(bundle)
     assert np.isfinite(score_classes(folded, coupling, Scoring(importance))[coupling.free]).all()
@@ -175,7 +175,7 @@ def test_three_members_by_hand(reduce, expected, random_bundle):
     for index, numbers in ((0, [2, 3]), (1, [-7, 1]), (3, [3, 5])):
         set_numbers(bundle, f"{index}.bn.weight", numbers)
     coupling = couple(bundle.cfg)
-    scores = score_classes(bundle, coupling, Scoring(reduce=reduce, normalize="none"))
+    scores = score_classes(bundle, coupling, Scoring("gamma", reduce))
     assert scores[coupling.classes(0)] == pytest.approx(expected)
 
 
@@ -186,7 +186,7 @@ def test_two_members_of_one_layer_by_hand(reduce, expected, random_bundle):
     bundle = random_bundle(parse(text))
     set_numbers(bundle, "0.bn.weight", [1, 2, 3, 9, 8, 0.5])
     coupling = couple(bundle.cfg)
-    scores = score_classes(bundle, coupling, Scoring(reduce=reduce, normalize="none"))
+    scores = score_classes(bundle, coupling, Scoring("gamma", reduce))
     assert scores[coupling.classes(0)[:3]] == pytest.approx(expected)
 
 

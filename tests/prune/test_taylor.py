@@ -120,11 +120,13 @@ def test_a_channel_that_the_loss_does_not_hear_goes_first(lively_bundle, lively_
         key for key in bundle.weights if key.endswith("bn.weight")
     }
     assert evidence[0].argmin() == 3
-    scoring = Scoring("taylor", evidence=evidence)
+    scoring = Scoring("taylor", normalize="layer", evidence=evidence)
     coupling = couple(cfg)
     assert np.isfinite(score_classes(bundle, coupling, scoring)[coupling.free]).all()
     assert not plan_ratio(bundle, 0.05, scoring).kept(0)[3]
-    assert plan_ratio(bundle, 0.05).kept(0)[3]  # by its gamma it would stay
+    assert plan_ratio(bundle, 0.05, Scoring("gamma", normalize="layer")).kept(0)[
+        3
+    ]  # by its gamma it would stay
 
 
 def test_what_the_loss_does_not_reach_has_no_evidence(lively_bundle, lively_images):

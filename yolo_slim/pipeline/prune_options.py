@@ -43,9 +43,9 @@ class ChannelOptions(BaseModel):
     layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
     multiple: Annotated[int, Field(ge=1)] = 1
     rounding: Rounding = "up"
-    importance: Importance = "gamma"
+    importance: Importance = "gamma-kernel"
     reduce: Reduce = Field(default="max", validation_alias=AliasChoices("reduce", "score"))
-    normalize: Normalize = "layer"
+    normalize: Normalize = "none"
     which: Which = "shortcut"
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     select: Annotated[float, Field(ge=0, lt=1)] | None = None

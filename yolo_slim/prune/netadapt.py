@@ -14,7 +14,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.prune.limits import USUAL, Limits
 from yolo_slim.prune.placer import Layer, Placer
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.scores import BY_GAMMA, Scoring
+from yolo_slim.prune.scores import DEFAULT_SCORING, Scoring
 
 STEPS = 12
 """Steps from the whole network to the target."""
@@ -45,7 +45,7 @@ def plan_netadapt(
     predict_ms: Callable[[Cfg], float],
     target_ms: float,
     score: Callable[[Plan], float],
-    scoring: Scoring = BY_GAMMA,
+    scoring: Scoring = DEFAULT_SCORING,
     limits: Limits = USUAL,
     n_steps: int = STEPS,
     n_candidates: int = CANDIDATES,

@@ -15,7 +15,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.prune.limits import USUAL, Limits
 from yolo_slim.prune.placer import Placer
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.scores import BY_GAMMA, Scoring, member_values
+from yolo_slim.prune.scores import DEFAULT_SCORING, Scoring, member_values
 
 DEAD = 1e-3
 """A layer whose best channel is worth less is dead: it keeps its floor."""
@@ -28,7 +28,7 @@ PROBES = 8
 
 
 def plan_ratio(
-    bundle: Bundle, ratio: float, scoring: Scoring = BY_GAMMA, limits: Limits = USUAL
+    bundle: Bundle, ratio: float, scoring: Scoring = DEFAULT_SCORING, limits: Limits = USUAL
 ) -> Plan:
     """Drops the `ratio` lowest-scored of the classes that may go, by one global threshold.
 
@@ -44,7 +44,7 @@ def plan_ratio(
     return replace(plan, notes=tuple(f"{note}; {told}" for note in plan.notes))
 
 
-def ceiling(bundle: Bundle, scoring: Scoring = BY_GAMMA, limits: Limits = USUAL) -> float:
+def ceiling(bundle: Bundle, scoring: Scoring = DEFAULT_SCORING, limits: Limits = USUAL) -> float:
     """The largest ratio at which every layer keeps its floor by its own scores.
 
     With layer_keep=0 that is the published rule: the threshold stays under the smallest, over
@@ -55,7 +55,7 @@ def ceiling(bundle: Bundle, scoring: Scoring = BY_GAMMA, limits: Limits = USUAL)
 
 
 def plan_energy(
-    bundle: Bundle, delta: float, scoring: Scoring = BY_GAMMA, limits: Limits = USUAL
+    bundle: Bundle, delta: float, scoring: Scoring = DEFAULT_SCORING, limits: Limits = USUAL
 ) -> Plan:
     """Drops from each layer the lowest channels that together hold at most `delta` of its energy,
     the sum of squares (Ye et al., 2020): a threshold a layer, none of them global.
@@ -77,7 +77,7 @@ def plan_target(
     bundle: Bundle,
     target: float,
     quantity: str = "macs",
-    scoring: Scoring = BY_GAMMA,
+    scoring: Scoring = DEFAULT_SCORING,
     limits: Limits = USUAL,
 ) -> Plan:
     """The smallest cut that leaves at most `target` (0..1) of the MACs or parameters.
@@ -101,7 +101,7 @@ def plan_cost(
     bundle: Bundle,
     cost: Callable[[Cfg], float],
     target: float,
-    scoring: Scoring = BY_GAMMA,
+    scoring: Scoring = DEFAULT_SCORING,
     limits: Limits = USUAL,
     tell: Callable[[float], str] = "{:.4g}".format,
 ) -> Plan:

@@ -64,16 +64,16 @@ class Scoring:
     importance: what a channel is worth, see importance.py.
     reduce: how the channels of a class become one: 'max' (the union of their masks), 'mean', 'sum',
         'first' (the convolution that opens a residual stage decides for all that add to it).
-    normalize: 'layer' divides by the layer's mean, 'none' compares as they are, as most papers do.
-        A layer between two BatchNorms computes the same with all its gammas halved, so the level
-        of a layer says nothing of its worth; only what differs within it does.
+    normalize: 'none' compares as they are, 'layer' divides by the layer's mean first. A layer
+        between two BatchNorms computes the same with all its gammas halved: the level of 'gamma'
+        says nothing of the layer's worth, that of 'gamma-kernel' does.
     which: 'shortcut' lets every free class go, 'regular' those of one channel that nothing ties.
     seed: of 'random'. evidence: of 'taylor', section -> [channels].
     """
 
-    importance: str = "gamma"
+    importance: str = "gamma-kernel"
     reduce: str = "max"
-    normalize: str = "layer"
+    normalize: str = "none"
     which: str = "shortcut"
     seed: int = 0
     evidence: Mapping[int, Values] | None = None
@@ -92,7 +92,7 @@ class Scoring:
             raise InputError(f"--seed {self.seed}: expected 0 or more")
 
 
-BY_GAMMA = Scoring()
+DEFAULT_SCORING = Scoring()
 
 
 def member_values(bundle: Bundle, coupling: Coupling, scoring: Scoring) -> Members:
@@ -101,7 +101,7 @@ def member_values(bundle: Bundle, coupling: Coupling, scoring: Scoring) -> Membe
     return IMPORTANCES[scoring.importance](witness)
 
 
-def score_classes(bundle: Bundle, coupling: Coupling, scoring: Scoring = BY_GAMMA) -> Scores:
+def score_classes(bundle: Bundle, coupling: Coupling, scoring: Scoring = DEFAULT_SCORING) -> Scores:
     """float64 [n_classes]; +inf for classes that are frozen, not allowed to go, or without a member
     that the importance can judge.
 

@@ -67,7 +67,7 @@ class EnergyCurve:
 
 
 def energy_curve(values: Values, gammas: Gammas) -> EnergyCurve:
-    """Channels go in the order in which `prune` ranks them: by |gamma| over its layer's mean."""
+    """Channels go in the order of |gamma| over its layer's mean."""
     powers = np.maximum(_layer_means(values**2, gammas), 1e-24)
     energy = np.bincount(gammas.classes, weights=values**2 / powers)
     order = np.argsort(_scores(values, gammas), kind="stable")
