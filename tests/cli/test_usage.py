@@ -61,7 +61,7 @@ def test_ctrl_c_is_told_in_a_line():
         "import os, signal\n"
         "from yolo_slim.cli import main, zoo\n"
         "def press(*_): os.kill(os.getpid(), signal.SIGINT)\n"
-        "zoo.check_file = zoo.check_json = press\n"
+        "zoo.check_file = press\n"
         "main(['zoo'])\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -103,7 +103,7 @@ def prune(
         kernel_norm=kernel_norm, dense=option.read_dense(dense),
     )  # fmt: skip
     source = ModelSource(model, weights)
-    check_file(json, [*source.files, data, annotations, recalibrate])
+    check_file(json, [*source.files, data, annotations, recalibrate], only_json=True)
     named = DataNames(data, images, annotations, recalibrate)
     if sweep or sensitivity:
         require_sweepable(step, given, named)
