@@ -89,7 +89,7 @@ def test_a_sweep_finds_the_cliff_and_writes_table_numbers_and_page(place, digits
     [
         ("", "--sweep measures AP: name --data"),
         ("--data {digits} --ratio 0.3", "leave out --ratio 0.3"),
-        ("--data {digits} --layers 2", "leave out --granularity, --layers and --select"),
+        ("--data {digits} --layers 2", "is of channels: leave out --layers"),
     ],
 )
 def test_what_a_sweep_does_not_go_with_is_named(options, told, place, digits, capsys):

@@ -19,6 +19,9 @@ from yolo_slim.errors import DataError
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
 
+DESCRIPTIONS = (".yaml", ".yml", ".data")
+"""How the names of files end that describe a data set."""
+
 
 def read_dataset(
     data: Path | None,
@@ -84,6 +87,23 @@ def splits_in(data: Path) -> tuple[Split, ...]:
     return tuple(found)
 
 
+def pointing(folder: Path) -> str:
+    """'; FILE is one' for a folder that holds a description of a data set, '' for any other path.
+
+    What an error says where a folder was named and a file is expected.
+    """
+    if not folder.is_dir():
+        return ""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in DESCRIPTIONS:
+            try:
+                splits_in(path)
+            except DataError:
+                continue
+            return f"; {path} is one"
+    return ""
+
+
 def has_test_split(data: Path) -> bool:
     """Whether an Ultralytics data.yaml has a third split, which is not read here."""
     return data.suffix != ".data" and bool(_read_document(data).get("test"))
@@ -103,8 +123,8 @@ def _darknet_key(split: str) -> Literal["train", "valid"]:
 def _read_document(data: Path) -> dict[Any, Any]:
     if data.suffix not in (".yaml", ".yml"):
         raise DataError(
-            f"{data} is neither a .yaml description nor a Darknet .data file. For COCO, VOC, "
-            "labelme and YOLO files pass --images FOLDER --annotations FILE_OR_FOLDER."
+            f"{data} is neither a .yaml description nor a Darknet .data file{pointing(data)}. For "
+            "COCO, VOC, labelme and YOLO files pass --images FOLDER --annotations FILE_OR_FOLDER."
         )
     return read_yaml(data)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_options import (
+    SPELLING,
     ChannelOptions,
     LayerOptions,
     ZeroOptions,
@@ -90,8 +91,8 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
     verb: Literal["prune"]
 
     @model_validator(mode="after")
-    def _says_how_much(self) -> PruneStep:
-        require_target(self)
+    def _says_how_much(self, info: ValidationInfo) -> PruneStep:
+        require_target(self, (info.context or {}).get(SPELLING, str))
         return self
 
 
