@@ -106,7 +106,7 @@ REFUSED = {
     "an energy beside a target": (
         "prune model --energy 0 --target-params 0.5 --out x", "found --energy 0, --target-par"),
     "an energy of all": ("prune model --energy 1 --out x", "--energy 1: "),
-    "a target out of reach": ("compress far.toml --out x", "step 2 (b): 0.0% of the macs"),
+    "a target out of reach": ("compress far.toml --out x", "step 2 (b): 0.01% of the macs"),
 }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def test_recalibration_measures_the_cut_network_on_training_images(place, digits
 def test_taylor_asks_the_loss_on_images(place, digits, capsys):
     assert status("prune model --ratio 0.3 --importance taylor --out t") == 2
     assert "--importance taylor asks images" in " ".join(capsys.readouterr().err.split())
-    command = f"prune model --ratio 0.3 --importance taylor --data {digits} --n-images 4 --out"
+    command = f"prune model --ratio 0.3 --importance taylor --data {digits} --n-images 16 --out"
     assert status(f"{command} t") == 0 and status(f"{command} again") == 0
     found, again = load_bundle(place / "t"), load_bundle(place / "again")
     assert found.cfg == again.cfg

@@ -30,7 +30,7 @@ from yolo_slim.cli.prune_print import (
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.prune_words import typed_step
 from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
-from yolo_slim.console import note
+from yolo_slim.console import note, percent
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
 from yolo_slim.pipeline.models import ModelSource, load_model
@@ -131,7 +131,7 @@ def prune(
     before, after = totals(bundle.cfg), totals(done.bundle.cfg)
     console.print(
         f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
-        f"({after.parameters / before.parameters:.1%}), {human(before.macs)} -> "
-        f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})"
+        f"({percent(after.parameters / before.parameters)}), {human(before.macs)} -> "
+        f"{human(after.macs)} MACs ({percent(after.macs / before.macs)})"
     )
     write_json(json, prune_document(bundle, done))

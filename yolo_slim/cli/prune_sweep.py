@@ -13,7 +13,7 @@ from yolo_slim.cli.options import console, dataset, progress, write_json
 from yolo_slim.console import note
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import DESCRIPTIONS, pointing
-from yolo_slim.errors import DataError, InputError
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.prune_step import needs_images
 from yolo_slim.pipeline.pruning import Surroundings
@@ -28,6 +28,7 @@ from yolo_slim.pipeline.sweeping import (
     verdict,
     write_sweep,
 )
+from yolo_slim.prune.recalibrate import require_some
 from yolo_slim.prune.sensitivity import SHARES
 from yolo_slim.runtime.session import default_threads
 
@@ -100,7 +101,7 @@ def sweep_bundle(
     val_data = named.split("val", bundle.class_names)
     around = named.around(bundle, step, threads)
     if around.recalibration is None:
-        around = _with_own_training_images(around, named, bundle)
+        around = _with_own_training_images(around, named, bundle, step.n_images)
     sweeper = Sweeper(bundle, step, val_data, around)
     with progress("sweep") as advance:
         points = sweeper.points(advance)
@@ -136,17 +137,19 @@ def require_sweepable(step: PruneStep, given: list[str], named: DataNames, verb:
 
 
 def _with_own_training_images(
-    around: Surroundings, named: DataNames, bundle: Bundle
+    around: Surroundings, named: DataNames, bundle: Bundle, n_images: int
 ) -> Surroundings:
     """Recalibrates on the training images that --data describes beside those that are scored."""
     if named.data is None:
         note(console, "no recalibration: --recalibrate DATA names training images for it")
         return around
     try:
-        return replace(around, recalibration=named.training(bundle.class_names))
-    except DataError as error:
+        own = named.training(bundle.class_names)
+        require_some(min(n_images, len(own.samples)), "recalibrate from")
+    except InputError as error:
         note(console, f"no recalibration: {error}")
         return around
+    return replace(around, recalibration=own)
 
 
 def _print(found: Sweep) -> None:

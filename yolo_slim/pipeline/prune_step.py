@@ -18,7 +18,7 @@ from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.recalibrate import recalibrate
+from yolo_slim.prune.recalibrate import recalibrate, require_some
 
 _NOTHING = Surroundings(lambda text: nullcontext(lambda done, total: None))
 
@@ -40,6 +40,8 @@ class Pruned:
 
 def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
     """Does what the step says. Raises InputError for what cannot be, before it is done."""
+    if step.recalibrate:
+        require_some(len(around.some_to_recalibrate(step.recalibrate).samples), "recalibrate from")
     done = Pruned(bundle)
     if step.layers is not None and step.order == "layers-first":
         done = _layers(done, step, around)

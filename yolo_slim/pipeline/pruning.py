@@ -27,6 +27,7 @@ from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.netadapt import plan_netadapt
 from yolo_slim.prune.place import plan_cost, plan_energy, plan_ratio, plan_target
 from yolo_slim.prune.plan import Plan
+from yolo_slim.prune.recalibrate import require_some
 from yolo_slim.prune.scores import Scoring
 from yolo_slim.prune.taylor import taylor_evidence
 from yolo_slim.runtime.detector import Detector
@@ -164,6 +165,7 @@ def scoring_of(bundle: Bundle, step: PruneStep, around: Surroundings) -> Scoring
     if step.importance != "taylor":
         return scoring
     some = around.some(step.n_images, "--importance taylor")
+    require_some(len(some.samples), "judge channels by (--importance taylor)")
     bundle.cfg.require_yolos()
     bundle.require_batchnorm("prune")
     require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)

@@ -26,7 +26,7 @@ from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.pipeline.timing import bundle_latency_ms
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.recalibrate import recalibrate
+from yolo_slim.prune.recalibrate import recalibrate, require_some
 from yolo_slim.prune.scores import score_classes
 from yolo_slim.prune.sensitivity import Group, sensitivity
 from yolo_slim.prune.sweep import Point, sweep
@@ -73,6 +73,7 @@ class Sweeper:
         self.batches: list[Tensor] = []
         if around.recalibration is not None:
             some = around.some_to_recalibrate(step.n_images)
+            require_some(len(some.samples), "recalibrate from")
             # Read once, used at every point.
             self.batches = list(input_batches(some, bundle.cfg, step.n_images))
 

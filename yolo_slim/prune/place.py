@@ -10,6 +10,7 @@ import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
+from yolo_slim.console import percent
 from yolo_slim.energy import weak
 from yolo_slim.errors import InputError
 from yolo_slim.prune.limits import USUAL, Limits
@@ -93,7 +94,7 @@ def plan_target(
         return float(getattr(totals(cfg), quantity) / whole)
 
     return plan_cost(
-        bundle, share, target, scoring, limits, tell=lambda x: f"{x:.1%} of the {quantity}"
+        bundle, share, target, scoring, limits, tell=lambda x: f"{percent(x)} of the {quantity}"
     )
 
 
