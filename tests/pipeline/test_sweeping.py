@@ -155,6 +155,25 @@ def test_the_verdict_tells_what_is_free_and_where_the_knee_is():
     assert "no knee" in verdict(curve((0, 0.62), (0.5, 0.62)))
 
 
+def test_of_a_model_that_does_not_detect_nothing_is_said(
+    place, digits, by_size, capsys, monkeypatch
+):
+    found = curve((0, 0.0099), (0.5, 0.0099), (0.8, 0.009), (0.9, 0.001))
+    assert found.knee is None and not found.detects
+    told = verdict(found)
+    assert told.startswith("The uncut model does not detect on these data (AP 0.010)")
+    assert "Is it trained?" in told and "knee" not in told
+    assert "the knee is at" in verdict(curve((0, 0.01), (0.5, 0.01), (0.8, 0.0099), (0.9, 0)))
+    nothing = dict.fromkeys(("AP", "AP50"), 0.0)
+    monkeypatch.setattr(sweeping, "numbers_on", lambda _: lambda _: nothing)
+    assert status(f"prune model --sweep --sensitivity --data {digits} --out s --json s.json") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "does not detect on these data (AP 0.000)" in out
+    assert "knee" not in out and "stays within" not in out and "cost the most" not in out
+    assert json.loads((place / "s.json").read_text())["knee"] is None
+    assert "AP there" not in (place / "s/sweep.html").read_text()
+
+
 def test_the_table_has_latencies_only_where_they_were_measured():
     assert len(sweep_table(curve((0, 0.6), (0.5, 0.3)).points)[0]) == 5
     timed = [Point(0, 0.6, 0.7, 100, 100, 8.0), Point(0.5, 0.3, 0.4, 40, 50, 4.0)]

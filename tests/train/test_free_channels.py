@@ -160,6 +160,16 @@ def test_a_known_curve_says_what_is_free_and_where_it_breaks():
     assert ap["curve"][5] == {"ratio": 0.9, "AP": 0.484}
 
 
+def test_of_a_model_that_does_not_detect_nothing_is_said():
+    found = Verdict(
+        100, {}, {1e-4: 0.4}, {1e-4: 0.4}, 0.4, tuple((r, a / 100) for r, a in PUBLISHED)
+    )
+    assert found.lines()[-1].startswith("The uncut model does not detect on these data (AP 0.006)")
+    assert "of the channels are free" not in "\n".join(found.lines())
+    ap = found.document()["ap"]
+    assert ap["knee"] is None and ap["free"] is None and len(ap["curve"]) == len(PUBLISHED)
+
+
 def test_a_sparse_training_ends_with_a_verdict_in_words_and_numbers(tmp_path):
     asked: list[Bundle] = []
 

@@ -160,7 +160,7 @@ def _print(found: Sweep) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    if found.layers:
+    if found.layers and found.detects:
         worst = sorted(found.layers, key=lambda pair: float(np.mean(pair[1])))[:5]
         told = ", ".join(f"section {group.label} ({min(values):.3f})" for group, values in worst)
         console.print(f"cut alone, these cost the most AP: {told}")

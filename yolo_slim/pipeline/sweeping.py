@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -31,6 +31,7 @@ from yolo_slim.prune.scores import score_classes
 from yolo_slim.prune.sensitivity import Group, sensitivity
 from yolo_slim.prune.sweep import Point, sweep
 from yolo_slim.report.sweep_page import SweepPage, write_sweep_page
+from yolo_slim.train.verdict import LEAST_AP, undetecting
 
 Layers = tuple[tuple[Group, tuple[float, ...]], ...]
 
@@ -39,7 +40,8 @@ CSV, JSON, PAGE = "sweep.csv", "sweep.json", "sweep.html"
 
 @dataclass(frozen=True)
 class Sweep:
-    """points: by rising ratio, uncut first. knee: the ratio before the fall, None without one.
+    """points: by rising ratio, uncut first. knee: the ratio before the fall, None without one, and
+    where the uncut network does not detect.
     layers: AP of each group cut alone, one a share of `shares`; empty where it was not asked for.
     """
 
@@ -53,7 +55,13 @@ class Sweep:
         cls, points: Sequence[Point], shares: Sequence[float] = (), layers: Layers = ()
     ) -> Sweep:
         bend = knee([point.ratio for point in points], [point.AP for point in points])
-        return cls(tuple(points), bend, tuple(shares), layers)
+        found = cls(tuple(points), bend, tuple(shares), layers)
+        return found if found.detects else replace(found, knee=None)
+
+    @property
+    def detects(self) -> bool:
+        """Whether there is an AP that a cut could cost."""
+        return self.points[0].AP >= LEAST_AP
 
 
 class Sweeper:
@@ -107,6 +115,8 @@ class Sweeper:
 def verdict(found: Sweep, loss: float = 0.005) -> str:
     """The curve in a sentence or two."""
     whole = found.points[0]
+    if not found.detects:
+        return undetecting(whole.AP)
     ratios, APs = ([getattr(p, name) for p in found.points] for name in ("ratio", "AP"))
     free = cost_within(ratios, APs, loss)
     told = f"Without any training, AP stays within {loss} of {whole.AP:.3f} up to ratio {free:.2f}"
