@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,16 @@ import torch
 from yolo_slim.bundle import load_bundle
 from yolo_slim.cfg import Conv, couple, totals
 from yolo_slim.cli import main
+from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline import pruning, sweeping
+from yolo_slim.pipeline.prune_step import run_prune
+from yolo_slim.pipeline.pruning import Surroundings
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.sweeping import Sweep, sweep_table, verdict
+from yolo_slim.prune.limits import Limits
+from yolo_slim.prune.place import plan_most
 from yolo_slim.prune.sensitivity import groups
 from yolo_slim.prune.sweep import Point
 from yolo_slim.zoo import build
@@ -137,9 +145,57 @@ def test_a_latency_out_of_reach_names_the_least(place, by_size, capsys):
     assert not (place / "slim").exists()
 
 
+@pytest.mark.parametrize("how", [{}, {"adapt": True}, {"importance": "taylor"}])
+def test_a_latency_out_of_reach_takes_one_timing(how, place, digits, by_size, monkeypatch):
+    asked, told = [], []
+
+    @contextmanager
+    def progress(text):
+        told.append(text)
+        yield lambda done, of: None
+
+    def timed(cfg, *_):
+        asked.append(totals(cfg).macs)
+        return float(asked[-1])
+
+    monkeypatch.setattr(pruning, "cfg_latency_ms", timed)
+    monkeypatch.setattr(pruning, "taylor_evidence", None)  # no work is begun
+    bundle = load_bundle(place / "model")
+    step = PruneStep(verb="prune", name="p", target_latency_ms=5.0, layer_keep=0.5, **how)
+    data = read_dataset(digits, None, None, "train")
+    with pytest.raises(InputError, match="5 ms cannot be reached") as refused:
+        run_prune(bundle, step, Surroundings(progress, data))
+    least = totals(plan_most(bundle, limits=Limits(0.5)).narrowed).macs
+    assert asked == [least] and f"takes {least:.3g} ms" in str(refused.value)
+    assert told == ["the narrowest network"]
+
+
+def test_timings_advance_a_bar_and_none_is_done_twice(place, by_size, monkeypatch):
+    asked, bars = [], {}
+
+    @contextmanager
+    def progress(text):
+        bars[text] = []
+        yield lambda done, of: bars[text].append((done, of))
+
+    def timed(cfg, *_):
+        asked.append(cfg)
+        return float(totals(cfg).macs)
+
+    monkeypatch.setattr(pruning, "cfg_latency_ms", timed)
+    bundle = load_bundle(place / "model")
+    target = 0.7 * totals(bundle.cfg).macs
+    step = PruneStep(verb="prune", name="p", target_latency_ms=target)
+    run_prune(bundle, step, Surroundings(progress))
+    assert len(set(asked)) == len(asked) > 5
+    steps = bars["cut networks timed"]
+    assert [done for done, _ in steps] == list(range(2, len(asked) + 1))
+    assert all(done < of for done, of in steps)
+
+
 def test_adapt_needs_a_latency_and_data(place, capsys):
     assert status("prune model --adapt --ratio 0.3 --out slim") == 2
-    assert "adapt goes to a latency" in " ".join(capsys.readouterr().err.split())
+    assert "--adapt goes to a latency" in " ".join(capsys.readouterr().err.split())
     assert status("prune model --adapt --target-latency-ms 5 --out slim") == 2
     assert "--adapt asks images" in " ".join(capsys.readouterr().err.split())
 

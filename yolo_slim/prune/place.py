@@ -105,6 +105,12 @@ def plan_target(
     )
 
 
+def plan_most(bundle: Bundle, scoring: Scoring = BY_GAMMA, limits: Limits = USUAL) -> Plan:
+    """Drops all that may go: the narrowest network that the limits allow."""
+    placer = Placer(bundle, scoring, limits)
+    return placer.dropping(placer.n_decided)
+
+
 def plan_cost(
     bundle: Bundle,
     cost: Callable[[Cfg], float],
