@@ -29,14 +29,13 @@ from yolo_slim.cli.prune_print import (
 )
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.prune_words import typed_step
-from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
+from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.console import note, percent
 from yolo_slim.errors import InputError
-from yolo_slim.files import require_writable
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_document import prune_document
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
-from yolo_slim.pipeline.sweeping import PAGE
+from yolo_slim.pipeline.sweeping import require_own
 from yolo_slim.report.table import human
 
 
@@ -112,8 +111,7 @@ def prune(
     source = ModelSource(model, weights)
     check_file(json, [*source.files, data, annotations, recalibrate], only_json=True)
     if sweep or sensitivity:
-        require_kept([out], source.files)
-        require_writable(out / PAGE)
+        require_own(out)
         sweep_bundle(load_model(source), step, named, out, threads, sensitivity, json)
         return
     check_bundle(out, source.files)

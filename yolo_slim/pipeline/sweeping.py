@@ -9,10 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, is_bundle
 from yolo_slim.cfg import couple
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.files import whole_file, write_csv
+from yolo_slim.errors import InputError
+from yolo_slim.files import require_writable, whole_file, write_csv
 from yolo_slim.knee import cost_within, knee
 from yolo_slim.pipeline.pruning import (
     Surroundings,
@@ -36,6 +37,9 @@ from yolo_slim.train.verdict import LEAST_AP, undetecting
 Layers = tuple[tuple[Group, tuple[float, ...]], ...]
 
 CSV, JSON, PAGE = "sweep.csv", "sweep.json", "sweep.html"
+
+MARKS = {CSV: b"ratio,AP,", JSON: b'"points"', PAGE: b"Pruning sweep of"}
+"""What each file of a sweep holds: another of that name is somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,21 @@ def verdict(found: Sweep, loss: float = 0.005) -> str:
     beyond = next((point for point in found.points if point.ratio > found.knee), None)
     cliff = "" if beyond is None else f", and {beyond.AP:.3f} at {beyond.ratio:.2f}"
     return f"{told}; the knee is at {found.knee:.2f}: AP {at.AP:.3f} there{cliff}."
+
+
+def require_own(folder: Path) -> None:
+    """Raises InputError where a sweep in `folder` would replace what is none, OSError where it
+    cannot be written. Other files there are left alone; but a bundle is replaced as a whole, and
+    takes no guests."""
+    if is_bundle(folder):
+        raise InputError(f"{folder} is a bundle, and holds its own files alone; name another --out")
+    require_writable(folder / PAGE)
+    for name, mark in MARKS.items():
+        path = folder / name
+        if path.is_dir() or (path.is_file() and mark not in path.read_bytes()):
+            raise InputError(
+                f"{path} exists and is of no sweep: nothing was written; name another --out"
+            )
 
 
 def write_sweep(
