@@ -18,6 +18,7 @@ from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.prune_step import needs_images
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe_steps import PruneStep
+from yolo_slim.pipeline.scoring import require_heads
 from yolo_slim.pipeline.sweeping import (
     PAGE,
     Layers,
@@ -98,6 +99,7 @@ def sweep_bundle(
 ) -> None:
     """Measures the curve on the val images of --data, prints it, and writes it into `out`."""
     bundle.require_batchnorm("prune")
+    require_heads(bundle.cfg)
     val_data = named.split("val", bundle.class_names)
     around = named.around(bundle, step, threads)
     if around.recalibration is None:

@@ -18,7 +18,7 @@ from yolo_slim.errors import DataError, InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe_steps import PruneStep
-from yolo_slim.pipeline.scoring import require_boxes, require_classes, score
+from yolo_slim.pipeline.scoring import require_boxes, require_classes, require_heads, score
 from yolo_slim.pipeline.timing import cfg_latency_ms
 from yolo_slim.prune.absorb import absorb
 from yolo_slim.prune.cut import take
@@ -87,6 +87,7 @@ def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
     """The COCO numbers of a bundle on these images, in torch."""
 
     def numbers(bundle: Bundle) -> dict[str, float]:
+        require_heads(bundle.cfg)
         require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
         folded = fold_batchnorm(bundle)  # the same answers in less time
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -125,6 +126,7 @@ def _to_latency(
     asks = {"--adapt": step.adapt, "--importance taylor": step.importance == "taylor"}
     for asked_by in (name for name, asking in asks.items() if asking):
         around.some(step.n_images, asked_by)
+        require_heads(bundle.cfg)
     clock = _Clock(around.threads)
     with around.progress("the narrowest network") as advance:
         # Which channels go changes no width: evidence can wait until it is known to be of use.
