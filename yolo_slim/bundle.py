@@ -111,7 +111,7 @@ def load_bundle(path: Path) -> Bundle:
     for name in (CFG, WEIGHTS):
         if not (path / name).is_file():
             raise BundleError(f"{path} is no bundle: it has no {name}")
-    cfg = read_cfg(path / CFG)
+    cfg = replace(read_cfg(path / CFG), source=str(path / CFG))  # every bundle's has one name
     try:
         weights = load_file(path / WEIGHTS)
     except (SafetensorError, OSError, ValueError) as error:

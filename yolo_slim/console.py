@@ -19,3 +19,12 @@ def warn(console: Console, text: str) -> None:
 def note(console: Console, text: str) -> None:
     """Prints what is worth knowing."""
     console.print(Text("note: ", "yellow").append(text, "default"))
+
+
+def percent(share: float) -> str:
+    """One digit behind the point; of a small share two figures, so that it does not read as none.
+
+    >>> percent(0.3), percent(0.0049), percent(0.00012), percent(0.0)
+    ('30.0%', '0.5%', '0.012%', '0.0%')
+    """
+    return f"{share:.1%}" if share == 0 or share >= 0.001 else f"{100 * share:.2g}%"

@@ -105,8 +105,8 @@ REFUSED = {
         "--target-latency-ms; found --ratio 0.3, --target-macs 0.5"),
     "an energy beside a target": (
         "prune model --energy 0 --target-params 0.5 --out x", "found --energy 0, --target-par"),
-    "an energy of all": ("prune model --energy 1 --out x", "--energy: "),
-    "a target out of reach": ("compress far.toml --out x", "step 2 (b): 0.0% of the macs"),
+    "an energy of all": ("prune model --energy 1 --out x", "--energy 1: "),
+    "a target out of reach": ("compress far.toml --out x", "step 2 (b): 0.01% of the macs"),
 }  # fmt: skip
 
 

@@ -128,6 +128,16 @@ def test_arms_that_are_none(tmp_path, old, new, told):
         read_recipe(tmp_path / "r.toml")
 
 
+def test_an_arm_may_share_out_its_epochs(tmp_path):
+    split = 'method = "separate"\nfeature_epochs = 1\nepochs = 2\n'
+    text = (STEPS + ARMS + split).replace("epochs = 1\nbatch_size = 8\nprecision = \"float32\"\n"
+                                          "[[compare", "epochs = 3\n[[compare")  # fmt: skip
+    (tmp_path / "r.toml").write_text(text)
+    spec = read_recipe(tmp_path / "r.toml").compare
+    steps = [spec.step(arm) for arm in spec.arm]
+    assert [step.epochs + step.feature_epochs for step in steps] == [3, 3, 3]
+
+
 def test_gains_are_paired():
     """By hand: 0.02, 0.03, 0.01 have the mean 0.02 and the deviation 0.01."""
     control = Compared("a", tuple(StepRow("a", AP=x) for x in (0.5, 0.6, 0.4)))

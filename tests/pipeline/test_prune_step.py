@@ -121,9 +121,10 @@ def test_dense_words_and_numbers(bundle):
 @pytest.mark.parametrize(
     ("fields", "told"),
     [({}, "exactly one of ratio"), ({"layers": 2, "ratio": 0.5, "target_macs": 0.5}, "exactly one"),
-     ({"granularity": "weight"}, "needs a ratio"),
+     ({"granularity": "weight"}, "name ratio"),
      ({"granularity": "2:4", "ratio": 0.5}, "leave out ratio"),
-     ({"granularity": "kernel", "target_macs": 0.5}, "name a ratio"),
+     ({"granularity": "kernel", "target_macs": 0.5}, "granularity kernel .* name ratio"),
+     ({"adapt": True, "ratio": 0.5}, "^[^-]*adapt goes to a latency: name target_latency_ms"),
      ({"layers": 0}, "greater than or equal to 1")],
 )  # fmt: skip
 def test_a_step_says_once_how_much_goes(fields, told):
@@ -213,8 +214,8 @@ def test_prune_to_zeros_tells_each_layer_and_who_gains(granularity, gains, place
     ("options", "told"),
     [("--layers 7", "ask for 1 to 6"), ("--layers 2 --layer-rank drop-one", "name --data"),
      ("--granularity weight --dense head", "--dense head"),
-     ("--granularity 2:4 --ratio 0.5", "leave out ratio"),
-     ("--granularity weight --target-macs 0.5", "name a ratio")],
+     ("--granularity 2:4 --ratio 0.5", "leave out --ratio"),
+     ("--granularity weight --target-macs 0.5", "name --ratio")],
 )  # fmt: skip
 def test_what_cannot_be_is_told_in_one_line(options, told, place, capsys):
     assert status(f"prune model {options} --out x") == 2

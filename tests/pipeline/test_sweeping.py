@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,16 @@ import torch
 from yolo_slim.bundle import load_bundle
 from yolo_slim.cfg import Conv, couple, totals
 from yolo_slim.cli import main
+from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline import pruning, sweeping
+from yolo_slim.pipeline.prune_step import run_prune
+from yolo_slim.pipeline.pruning import Surroundings
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.sweeping import Sweep, sweep_table, verdict
+from yolo_slim.prune.limits import Limits
+from yolo_slim.prune.place import plan_most
 from yolo_slim.prune.sensitivity import groups
 from yolo_slim.prune.sweep import Point
 from yolo_slim.zoo import build
@@ -89,7 +97,7 @@ def test_a_sweep_finds_the_cliff_and_writes_table_numbers_and_page(place, digits
     [
         ("", "--sweep measures AP: name --data"),
         ("--data {digits} --ratio 0.3", "leave out --ratio 0.3"),
-        ("--data {digits} --layers 2", "leave out --granularity, --layers and --select"),
+        ("--data {digits} --layers 2", "is of channels: leave out --layers"),
     ],
 )
 def test_what_a_sweep_does_not_go_with_is_named(options, told, place, digits, capsys):
@@ -113,7 +121,7 @@ def test_recalibration_measures_the_cut_network_on_training_images(place, digits
 def test_taylor_asks_the_loss_on_images(place, digits, capsys):
     assert status("prune model --ratio 0.3 --importance taylor --out t") == 2
     assert "--importance taylor asks images" in " ".join(capsys.readouterr().err.split())
-    command = f"prune model --ratio 0.3 --importance taylor --data {digits} --n-images 4 --out"
+    command = f"prune model --ratio 0.3 --importance taylor --data {digits} --n-images 16 --out"
     assert status(f"{command} t") == 0 and status(f"{command} again") == 0
     found, again = load_bundle(place / "t"), load_bundle(place / "again")
     assert found.cfg == again.cfg
@@ -137,9 +145,57 @@ def test_a_latency_out_of_reach_names_the_least(place, by_size, capsys):
     assert not (place / "slim").exists()
 
 
+@pytest.mark.parametrize("how", [{}, {"adapt": True}, {"importance": "taylor"}])
+def test_a_latency_out_of_reach_takes_one_timing(how, place, digits, by_size, monkeypatch):
+    asked, told = [], []
+
+    @contextmanager
+    def progress(text):
+        told.append(text)
+        yield lambda done, of: None
+
+    def timed(cfg, *_):
+        asked.append(totals(cfg).macs)
+        return float(asked[-1])
+
+    monkeypatch.setattr(pruning, "cfg_latency_ms", timed)
+    monkeypatch.setattr(pruning, "taylor_evidence", None)  # no work is begun
+    bundle = load_bundle(place / "model")
+    step = PruneStep(verb="prune", name="p", target_latency_ms=5.0, layer_keep=0.5, **how)
+    data = read_dataset(digits, None, None, "train")
+    with pytest.raises(InputError, match="5 ms cannot be reached") as refused:
+        run_prune(bundle, step, Surroundings(progress, data))
+    least = totals(plan_most(bundle, limits=Limits(0.5)).narrowed).macs
+    assert asked == [least] and f"takes {least:.3g} ms" in str(refused.value)
+    assert told == ["the narrowest network"]
+
+
+def test_timings_advance_a_bar_and_none_is_done_twice(place, by_size, monkeypatch):
+    asked, bars = [], {}
+
+    @contextmanager
+    def progress(text):
+        bars[text] = []
+        yield lambda done, of: bars[text].append((done, of))
+
+    def timed(cfg, *_):
+        asked.append(cfg)
+        return float(totals(cfg).macs)
+
+    monkeypatch.setattr(pruning, "cfg_latency_ms", timed)
+    bundle = load_bundle(place / "model")
+    target = 0.7 * totals(bundle.cfg).macs
+    step = PruneStep(verb="prune", name="p", target_latency_ms=target)
+    run_prune(bundle, step, Surroundings(progress))
+    assert len(set(asked)) == len(asked) > 5
+    steps = bars["cut networks timed"]
+    assert [done for done, _ in steps] == list(range(2, len(asked) + 1))
+    assert all(done < of for done, of in steps)
+
+
 def test_adapt_needs_a_latency_and_data(place, capsys):
     assert status("prune model --adapt --ratio 0.3 --out slim") == 2
-    assert "adapt goes to a latency" in " ".join(capsys.readouterr().err.split())
+    assert "--adapt goes to a latency" in " ".join(capsys.readouterr().err.split())
     assert status("prune model --adapt --target-latency-ms 5 --out slim") == 2
     assert "--adapt asks images" in " ".join(capsys.readouterr().err.split())
 
@@ -153,6 +209,25 @@ def test_the_verdict_tells_what_is_free_and_where_the_knee_is():
     assert "within 0.005 of 0.620 up to ratio 0.57" in told
     assert "the knee is at 0.80: AP 0.600 there, and 0.100 at 0.90" in told
     assert "no knee" in verdict(curve((0, 0.62), (0.5, 0.62)))
+
+
+def test_of_a_model_that_does_not_detect_nothing_is_said(
+    place, digits, by_size, capsys, monkeypatch
+):
+    found = curve((0, 0.0099), (0.5, 0.0099), (0.8, 0.009), (0.9, 0.001))
+    assert found.knee is None and not found.detects
+    told = verdict(found)
+    assert told.startswith("The uncut model does not detect on these data (AP 0.010)")
+    assert "Is it trained?" in told and "knee" not in told
+    assert "the knee is at" in verdict(curve((0, 0.01), (0.5, 0.01), (0.8, 0.0099), (0.9, 0)))
+    nothing = dict.fromkeys(("AP", "AP50"), 0.0)
+    monkeypatch.setattr(sweeping, "numbers_on", lambda _: lambda _: nothing)
+    assert status(f"prune model --sweep --sensitivity --data {digits} --out s --json s.json") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "does not detect on these data (AP 0.000)" in out
+    assert "knee" not in out and "stays within" not in out and "cost the most" not in out
+    assert json.loads((place / "s.json").read_text())["knee"] is None
+    assert "AP there" not in (place / "s/sweep.html").read_text()
 
 
 def test_the_table_has_latencies_only_where_they_were_measured():

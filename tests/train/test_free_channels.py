@@ -14,7 +14,7 @@ from sparse_training import TINY, Pictures
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.data.loader import collate
-from yolo_slim.prune.scores import score_classes
+from yolo_slim.prune.scores import Scoring, score_classes
 from yolo_slim.train.free_channels import (
     dead_share,
     energy_curve,
@@ -86,7 +86,7 @@ def test_the_curve_by_hand():
 
 @pytest.mark.parametrize("name", ["yolov3-nano", "yolov3-tiny-mobilenetv2"])
 def test_the_ranking_is_that_of_prune(name):
-    """Along the curve the lowest scores go first, so what it keeps is what `prune` would."""
+    """Along the curve the lowest scores go first: what it keeps is what `prune` by gamma would."""
     cfg = build(name, 2, 64)
     weights, gammas = random_weights(cfg), judged(cfg)
     for index in gammas.sections:
@@ -95,7 +95,8 @@ def test_the_ranking_is_that_of_prune(name):
     bundle = Bundle(cfg, weights)
     from yolo_slim.cfg import couple
 
-    scores = score_classes(bundle, couple(cfg))
+    by_gamma = Scoring("gamma", normalize="layer")
+    scores = score_classes(bundle, couple(cfg), by_gamma)
     values = gammas.of_weights(weights).double().numpy()
     kept = np.array(energy_curve(values, gammas).kept)
     energy = np.zeros(gammas.n_classes)
@@ -158,6 +159,16 @@ def test_a_known_curve_says_what_is_free_and_where_it_breaks():
     ap = found.document()["ap"]
     assert ap["knee"] == 0.89 and ap["free"] == pytest.approx(0.864)
     assert ap["curve"][5] == {"ratio": 0.9, "AP": 0.484}
+
+
+def test_of_a_model_that_does_not_detect_nothing_is_said():
+    found = Verdict(
+        100, {}, {1e-4: 0.4}, {1e-4: 0.4}, 0.4, tuple((r, a / 100) for r, a in PUBLISHED)
+    )
+    assert found.lines()[-1].startswith("The uncut model does not detect on these data (AP 0.006)")
+    assert "of the channels are free" not in "\n".join(found.lines())
+    ap = found.document()["ap"]
+    assert ap["knee"] is None and ap["free"] is None and len(ap["curve"]) == len(PUBLISHED)
 
 
 def test_a_sparse_training_ends_with_a_verdict_in_words_and_numbers(tmp_path):

@@ -16,8 +16,9 @@ def main(argv: list[str] | None = None) -> None:
     """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
     try:
         from yolo_slim.cli.app import app  # takes seconds, in which people press Ctrl-C
+        from yolo_slim.cli.usage import run
 
-        app(args=argv, prog_name="yolo-slim")
+        sys.exit(run(app, sys.argv[1:] if argv is None else argv))
     except YoloSlimError as error:
         _fail(str(error), error.exit_status)
     except KeyboardInterrupt:

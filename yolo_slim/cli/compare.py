@@ -31,7 +31,7 @@ def compare(
     The steps of the recipe come first; then all arms of a seed start from the same numbers and see
     the same pictures in the same order.
     """
-    check_file(json, [recipe])
+    check_file(json, [recipe], only_json=True)
     try:
         comparison = run_arms(recipe, out, console, threads)
     except KeyboardInterrupt:

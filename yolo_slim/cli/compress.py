@@ -23,7 +23,7 @@ def compress(
     json: JsonFile = None,
 ) -> None:
     """The whole pipeline of a recipe: train, sparsify, prune, recover, quantize, export, prove."""
-    check_file(json, [recipe])
+    check_file(json, [recipe], only_json=True)
     try:
         compression = run_recipe(recipe, out, console, threads)
     except KeyboardInterrupt:

@@ -68,7 +68,7 @@ def evaluate(
     Of a classifier, on a folder --data DIR as for `train`: the share of right answers, in torch.
     """
     source = ModelSource(model, weights, names, size)
-    check_file(json, [*source.files, data, annotations])
+    check_file(json, [*source.files, data, annotations], only_json=True)
     if data is not None and data.is_dir():
         _evaluate_classifier(source, data, json)
         return

@@ -25,7 +25,9 @@ def export_onnx(
         Literal["tensorrt", "cpu"] | None,
         typer.Option("--int8", help="Q/DQ for TensorRT, or for ONNX Runtime's integer kernels."),
     ] = None,
-    dynamic_batch: Annotated[bool, typer.Option(help="Any number of images at a time.")] = False,
+    dynamic_batch: Annotated[
+        bool, typer.Option("--dynamic-batch", help="Any number of images at a time.")
+    ] = False,
 ) -> None:
     """Write a bundle as ONNX: raw head maps out, cfg and class names in the metadata."""
     if out.suffix != ".onnx":

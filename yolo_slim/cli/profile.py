@@ -48,7 +48,7 @@ def profile(
     sources = {model: ModelSource(model, weights, size_px=size)}
     sources |= {other: ModelSource(other, size_px=size) for other in compare or ()}
     read = [path for source in sources.values() for path in source.files]
-    check_file(json, read)
+    check_file(json, read, only_json=True)
     check_file(markdown, read)
     with tempfile.TemporaryDirectory() as folder:
         openers = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import ValidationError
+import typer
 
 from yolo_slim.cfg import totals
 from yolo_slim.cli import prune_options as option
@@ -22,6 +20,7 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
+from yolo_slim.cli.prune_effects import Wish, require_effects, typed_of
 from yolo_slim.cli.prune_print import (
     print_channels,
     print_entrances,
@@ -29,19 +28,19 @@ from yolo_slim.cli.prune_print import (
     print_zeros,
 )
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
-from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
-from yolo_slim.console import note
+from yolo_slim.cli.prune_words import typed_step
+from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
+from yolo_slim.console import note, percent
 from yolo_slim.errors import InputError
-from yolo_slim.files import require_writable
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_document import prune_document
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
-from yolo_slim.pipeline.recipe_steps import PruneStep
-from yolo_slim.pipeline.sweeping import PAGE
+from yolo_slim.pipeline.sweeping import require_own
 from yolo_slim.report.table import human
 
 
 def prune(
+    context: typer.Context,
     model: Model,
     out: OutFolder,
     weights: WeightsFile = None,
@@ -93,7 +92,7 @@ def prune(
     others = layers is not None or select is not None
     if not given and granularity != "2:4" and not (others and granularity == "channel"):
         ratio = 0.5
-    step = _step(
+    step = typed_step(
         ratio=ratio, energy=energy, target_macs=target_macs, target_params=target_params,
         target_latency_ms=target_latency_ms, adapt=adapt, layer_keep=layer_keep,
         multiple=multiple, rounding=rounding, importance=importance, reduce=reduce,
@@ -102,13 +101,17 @@ def prune(
         n_images=n_images, order=order, granularity=granularity, within=within,
         kernel_norm=kernel_norm, dense=option.read_dense(dense),
     )  # fmt: skip
-    source = ModelSource(model, weights)
-    check_file(json, [*source.files, data, annotations, recalibrate])
-    named = DataNames(data, images, annotations, recalibrate)
+    typed = typed_of(context)
+    named = DataNames(
+        data, images, annotations, recalibrate, n_images if "n_images" in typed else 0
+    )
     if sweep or sensitivity:
-        require_sweepable(step, given, named)
-        require_kept([out], source.files)
-        require_writable(out / PAGE)
+        require_sweepable(step, given, named, "--sweep" if sweep else "--sensitivity")
+    require_effects(Wish(step, typed, sweep or sensitivity))
+    source = ModelSource(model, weights)
+    check_file(json, [*source.files, data, annotations, recalibrate], only_json=True)
+    if sweep or sensitivity:
+        require_own(out)
         sweep_bundle(load_model(source), step, named, out, threads, sensitivity, json)
         return
     check_bundle(out, source.files)
@@ -126,17 +129,7 @@ def prune(
     before, after = totals(bundle.cfg), totals(done.bundle.cfg)
     console.print(
         f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
-        f"({after.parameters / before.parameters:.1%}), {human(before.macs)} -> "
-        f"{human(after.macs)} MACs ({after.macs / before.macs:.1%})"
+        f"({percent(after.parameters / before.parameters)}), {human(before.macs)} -> "
+        f"{human(after.macs)} MACs ({percent(after.macs / before.macs)})"
     )
     write_json(json, prune_document(bundle, done))
-
-
-def _step(**options: Any) -> PruneStep:
-    """Raises InputError, naming the option, for one out of its range."""
-    try:
-        return PruneStep(verb="prune", name="prune", **options)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        option = "--" + str(fault["loc"][0]).replace("_", "-") if fault["loc"] else "prune"
-        raise InputError(f"{option}: {fault['msg'].removeprefix('Value error, ')}") from None

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from yolo_slim.cfg import Conv
 from yolo_slim.cli.options import console
+from yolo_slim.console import percent
 from yolo_slim.pipeline.prune_step import Pruned
 from yolo_slim.prune.masks import GAINS
 
@@ -21,7 +22,7 @@ def print_channels(pruned: Pruned) -> None:
         "kept",
         "score: least / median / most",
         "",
-        title=f"{plan.ratio:.1%} of the channels go",
+        title=f"{percent(plan.ratio)} of the channels go",
     )
     for row in plan.rows():
         scores = (row.score_min, row.score_median, row.score_max)
@@ -63,7 +64,7 @@ def print_zeros(pruned: Pruned, granularity: str) -> None:
         return
     n_zeros = sum(found.n_zeros for found in pruned.zeros)
     n_weights = sum(found.n_weights for found in pruned.zeros)
-    title = f"{n_zeros:,} of {n_weights:,} weights are 0 ({n_zeros / n_weights:.1%})"
+    title = f"{n_zeros:,} of {n_weights:,} weights are 0 ({percent(n_zeros / n_weights)})"
     table = Table("section", "weights", "zeros", "", title=title)
     for found in pruned.zeros:
         section = pruned.bundle.cfg[found.index]

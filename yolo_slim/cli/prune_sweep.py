@@ -12,11 +12,13 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cli.options import console, dataset, progress, write_json
 from yolo_slim.console import note
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.errors import DataError, InputError
+from yolo_slim.data.describe import DESCRIPTIONS, pointing
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.prune_step import needs_images
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe_steps import PruneStep
+from yolo_slim.pipeline.scoring import require_heads
 from yolo_slim.pipeline.sweeping import (
     PAGE,
     Layers,
@@ -27,18 +29,31 @@ from yolo_slim.pipeline.sweeping import (
     verdict,
     write_sweep,
 )
+from yolo_slim.prune.recalibrate import require_some
 from yolo_slim.prune.sensitivity import SHARES
 from yolo_slim.runtime.session import default_threads
 
 
 @dataclass(frozen=True)
 class DataNames:
-    """The data that a command names: --data, or --images with --annotations; --recalibrate."""
+    """The data that a command names: --data, or --images with --annotations; --recalibrate.
+
+    n_images: how many were asked for, 0 where that was left open.
+    Raises InputError for a --recalibrate that is no description.
+    """
 
     data: Path | None
     images: Path | None
     annotations: Path | None
     recalibrate: Path | None
+    n_images: int = 0
+
+    def __post_init__(self) -> None:
+        if self.recalibrate is not None and self.recalibrate.suffix not in DESCRIPTIONS:
+            raise InputError(
+                f"--recalibrate {self.recalibrate}: expected a description FILE, as for --data "
+                f"({', '.join(DESCRIPTIONS)}){pointing(self.recalibrate)}"
+            )
 
     @property
     def given(self) -> bool:
@@ -48,17 +63,27 @@ class DataNames:
         """'train' or 'val' of --data; a pair of images and annotations is either."""
         return dataset(self.data, self.images, self.annotations, name, class_names)
 
+    def training(self, class_names: tuple[str, ...]) -> Dataset:
+        """Those of which --n-images are asked."""
+        return self._counted(self.split("train", class_names))
+
     def recalibration(self, class_names: tuple[str, ...]) -> Dataset | None:
         """The training images of --recalibrate."""
         if self.recalibrate is None:
             return None
-        return dataset(self.recalibrate, None, None, "train", class_names)
+        return self._counted(dataset(self.recalibrate, None, None, "train", class_names))
+
+    def _counted(self, images: Dataset) -> Dataset:
+        n = len(images.samples)
+        if self.n_images > n:
+            note(console, f"{images.source}: all {n} images are asked: there are no more")
+        return images
 
     def around(self, bundle: Bundle, step: PruneStep, threads: int | None) -> Surroundings:
         """What a step may ask: data is read only if it does."""
         training = None
         if self.given and needs_images(step):
-            training = self.split("train", bundle.class_names)
+            training = self.training(bundle.class_names)
         fresh = self.recalibration(bundle.class_names)
         return Surroundings(progress, training, fresh, threads or default_threads(), step.seed)
 
@@ -74,10 +99,11 @@ def sweep_bundle(
 ) -> None:
     """Measures the curve on the val images of --data, prints it, and writes it into `out`."""
     bundle.require_batchnorm("prune")
+    require_heads(bundle.cfg)
     val_data = named.split("val", bundle.class_names)
     around = named.around(bundle, step, threads)
     if around.recalibration is None:
-        around = _with_own_training_images(around, named, bundle)
+        around = _with_own_training_images(around, named, bundle, step.n_images)
     sweeper = Sweeper(bundle, step, val_data, around)
     with progress("sweep") as advance:
         points = sweeper.points(advance)
@@ -94,30 +120,38 @@ def sweep_bundle(
     write_json(json, {**sweep_document(found), "verdict": told})
 
 
-def require_sweepable(step: PruneStep, given: list[str], named: DataNames) -> None:
-    """Raises InputError for what a sweep does not go with."""
+def require_sweepable(step: PruneStep, given: list[str], named: DataNames, verb: str) -> None:
+    """Raises InputError for what a sweep does not go with. verb: how it was asked for."""
     if not named.given:
         raise InputError(
-            "--sweep measures AP: name --data FILE, or --images DIR with --annotations FILE"
+            f"{verb} measures AP: name --data FILE, or --images DIR with --annotations FILE"
         )
     if given:
-        raise InputError(f"--sweep tries all ratios: leave out {given[0]}")
-    if step.granularity != "channel" or step.layers is not None or step.select is not None:
-        raise InputError("--sweep is of channels: leave out --granularity, --layers and --select")
+        raise InputError(f"{verb} tries all ratios: leave out {given[0]}")
+    others = {
+        "--granularity": step.granularity != "channel",
+        "--layers": step.layers is not None,
+        "--select": step.select is not None,
+    }
+    found = [option for option, is_there in others.items() if is_there]
+    if found:
+        raise InputError(f"{verb} is of channels: leave out {' and '.join(found)}")
 
 
 def _with_own_training_images(
-    around: Surroundings, named: DataNames, bundle: Bundle
+    around: Surroundings, named: DataNames, bundle: Bundle, n_images: int
 ) -> Surroundings:
     """Recalibrates on the training images that --data describes beside those that are scored."""
     if named.data is None:
         note(console, "no recalibration: --recalibrate DATA names training images for it")
         return around
     try:
-        return replace(around, recalibration=named.split("train", bundle.class_names))
-    except DataError as error:
+        own = named.training(bundle.class_names)
+        require_some(min(n_images, len(own.samples)), "recalibrate from")
+    except InputError as error:
         note(console, f"no recalibration: {error}")
         return around
+    return replace(around, recalibration=own)
 
 
 def _print(found: Sweep) -> None:
@@ -128,7 +162,7 @@ def _print(found: Sweep) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    if found.layers:
+    if found.layers and found.detects:
         worst = sorted(found.layers, key=lambda pair: float(np.mean(pair[1])))[:5]
         told = ", ".join(f"section {group.label} ({min(values):.3f})" for group, values in worst)
         console.print(f"cut alone, these cost the most AP: {told}")

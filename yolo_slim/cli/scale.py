@@ -79,7 +79,7 @@ def scale(
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
     check_file(out, [Path(model)] if model else [])
-    check_file(json, [rank, Path(model) if model else None])
+    check_file(json, [rank, Path(model) if model else None], only_json=True)
     if rank is not None:
         if model is not None:
             raise InputError(f"--rank reads its file alone: leave out {model}")

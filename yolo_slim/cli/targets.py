@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,15 +12,24 @@ from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
 
 
-def check_file(target: Path | None, sources: Iterable[Path | None]) -> None:
+def check_file(
+    target: Path | None, sources: Iterable[Path | None], only_json: bool = False
+) -> None:
     """Raises InputError where `target` is a source of the command or a folder, OSError where it
-    cannot be written. No target is fine."""
+    cannot be written. No target is fine.
+
+    only_json: what is there already may be replaced only if it is a JSON document, or empty.
+    """
     if target is None:
         return
     if target.is_dir():
         raise InputError(f"{target} is a folder; expected the name of a file to write")
     require_kept([target], sources)
     require_writable(target)
+    if only_json and target.is_file() and not _is_json(target):
+        raise InputError(
+            f"{target} exists and is no JSON document: nothing was written; choose another --json"
+        )
 
 
 def check_bundle(target: Path, sources: Iterable[Path | None]) -> None:
@@ -43,6 +53,17 @@ def require_kept(targets: Iterable[Path], sources: Iterable[Path | None]) -> Non
                     f"{places[place]} would replace {source}, which this command reads: nothing "
                     "was written; choose another place"
                 )
+
+
+def _is_json(path: Path) -> bool:
+    content = path.read_bytes()
+    if not content.strip():
+        return True  # made by mktemp or touch, say: nothing is lost
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def save_bundle(bundle: Bundle, target: Path) -> None:

@@ -63,7 +63,8 @@ from yolo_slim.cli.train_options import (
     Workers,
     Zoom,
 )
-from yolo_slim.cli.training import Request, run_training
+from yolo_slim.cli.train_request import Request
+from yolo_slim.cli.training import run_training
 from yolo_slim.distill.settings import DistillSettings
 from yolo_slim.pipeline.teaching import Lessons
 from yolo_slim.train.sparsity_settings import LEAST_IMPORTANT

@@ -17,7 +17,7 @@ from yolo_slim.train.sparsity_settings import (
 )
 
 PICTURES, LOSS, SPEED, MACHINES = "Pictures", "Loss", "Speed", "Machines"
-SPARSITY = "Sparsity"
+SPARSITY, ZEROS = "Sparsity", "Zeros"
 
 RunFolder = Annotated[Path, typer.Option("--out", help="Run folder: bundle, checkpoints, logs.")]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.")]
@@ -65,6 +65,7 @@ KeepZeros = Annotated[
     typer.Option(
         "--keep-zeros/--no-keep-zeros",
         help="Zeros of kernels stay; default: those that prune --granularity put there.",
+        rich_help_panel=ZEROS,
     ),
 ]
 Teacher = Annotated[

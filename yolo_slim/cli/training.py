@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh, with_scale_x_y
 from yolo_slim.cli.options import console, dataset, progress, tell_notes, with_backbone
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.cli.train_classifier import refuse_for_classifiers, train_labelled
+from yolo_slim.cli.train_request import Request
 from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.loader import TrainingSet, collate
@@ -27,104 +27,16 @@ from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
-from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
+from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, train_taught
 from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
 from yolo_slim.processes import is_first_process
-from yolo_slim.runtime.session import default_workers
-from yolo_slim.train.checkpoint import CHECKPOINT
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train as train_bundle
-from yolo_slim.train.settings import Machines, TrainSettings
-from yolo_slim.train.sparsity_settings import SparsitySettings
+from yolo_slim.train.settings import TrainSettings
 from yolo_slim.zoo import names as zoo_names
 
 REACH = 2.0
 """scale_x_y of a new network whose neighbouring cells look for an object: half a cell."""
-
-SETTINGS = (
-    "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "sparsity", "keep_zeros",
-    "accumulate", "multi_scale", "precision", "compiled", "profile_steps", "checkpoint_minutes",
-    "seed",
-)  # fmt: skip
-"""Options that are fields of TrainSettings."""
-
-MACHINES = {
-    "devices": "devices", "n_nodes": "num_nodes", "strategy": "strategy",
-    "sync_batchnorm": "sync_batchnorm",
-}  # fmt: skip
-LOSS = {
-    "box": "box_loss", "box_weight": "box_weight", "objectness": "objectness",
-    "label_smoothing": "label_smoothing", "focal_gamma": "focal_gamma", "cells": "cells",
-}  # fmt: skip
-PICTURES = {
-    "mosaic_p": "mosaic", "mixup_p": "mixup", "copy_paste_p": "copy_paste", "flip_p": "flip",
-    "affine_p": "affine", "shift": "shift", "colour_p": "colour",
-}  # fmt: skip
-"""Field of Machines, LossSettings, Augmentation -> the option that it is."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """settings, loss, pictures: fields of TrainSettings, LossSettings and Augmentation as they were
-    typed, None where they were not. lessons: of the teacher. The rest as their options."""
-
-    model: str
-    out: Path
-    epochs: int
-    settings: dict[str, Any]
-    loss: dict[str, Any]
-    pictures: dict[str, Any]
-    data: Path | None = None
-    weights: Path | None = None
-    names: Path | None = None
-    backbone_weights: str | None = None
-    images: Path | None = None
-    annotations: Path | None = None
-    size: int | None = None
-    anchors: str = "keep"
-    iou_thresh: float | None = None
-    cells: str = "own"
-    close_mosaic: int | None = None
-    cache: str = "auto"
-    show_batch: Path | None = None
-    profile_steps: int = 0
-    seed: int = 0
-    resume: bool = False
-    teacher: str | None = None
-    unlabelled: Path | None = None
-    lessons: Lessons = field(default_factory=Lessons)
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any], lessons: Lessons) -> Request:
-        """options: name -> value, of a command; those that it has not are as by default."""
-        settings = {name: options[name] for name in SETTINGS if name in options}
-        workers = options.get("workers")
-        settings["workers"] = default_workers() if workers is None else workers
-        if "devices" in options:
-            settings["machines"] = Machines(**_named(MACHINES, options))
-        if "sparsity" in options:
-            settings["sparse"] = SparsitySettings(
-                **{f.name: options[f"sparsity_{f.name}"] for f in fields(SparsitySettings)}
-            )
-        pictures = _named(PICTURES, options)
-        zoom = options.get("zoom")
-        pictures["scale"] = None if zoom is None else (1 / zoom, zoom)
-        own = {f.name: options[f.name] for f in fields(cls) if f.name in options}
-        made = {"settings": settings, "loss": _named(LOSS, options), "pictures": pictures}
-        return cls(**own | made, lessons=lessons)
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.out / "checkpoints" / CHECKPOINT
-
-    @property
-    def first_checkpoint(self) -> Path:
-        """Of the stage of features alone."""
-        return self.out / FEATURES / "checkpoints" / CHECKPOINT
-
-    @property
-    def begun(self) -> bool:
-        return self.checkpoint.exists() or self.first_checkpoint.exists()
 
 
 def run_training(asked: Request) -> None:
@@ -281,10 +193,6 @@ def _reaching_neighbours(bundle: Bundle, source: ModelSource) -> Bundle:
         )
     note(console, f"scale_x_y={REACH:g} is written into the cfg: boxes reach into the next cells")
     return replace(bundle, cfg=with_scale_x_y(bundle.cfg, REACH))
-
-
-def _named(names: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
-    return {field: options.get(option) for field, option in names.items()}
 
 
 @contextmanager

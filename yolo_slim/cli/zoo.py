@@ -22,7 +22,7 @@ def zoo(
     json: JsonFile = None,
 ) -> None:
     """List the networks that are known by name, with parameters and MACs at their native size."""
-    check_file(json, [])
+    check_file(json, [], only_json=True)
     found = {}
     misfits = []
     for kind, names in (("detectors, 80 classes", detectors()), ("classifiers", classifiers())):

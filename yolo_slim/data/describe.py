@@ -19,6 +19,9 @@ from yolo_slim.errors import DataError
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
 
+DESCRIPTIONS = (".yaml", ".yml", ".data")
+"""How the names of files end that describe a data set."""
+
 
 def read_dataset(
     data: Path | None,
@@ -84,6 +87,39 @@ def splits_in(data: Path) -> tuple[Split, ...]:
     return tuple(found)
 
 
+def description_in(folder: Path) -> Path | None:
+    """The first file directly in `folder` that describes a data set; None where there is none, or
+    where `folder` is no folder."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix in DESCRIPTIONS:
+            try:
+                splits_in(path)
+            except DataError:
+                continue
+            return path
+    return None
+
+
+def pointing(folder: Path) -> str:
+    """'; FILE is one' for a folder that holds a description, '' for any other path: what an error
+    says where a folder was named and a file is expected."""
+    found = description_in(folder)
+    return f"; {found} is one" if found else ""
+
+
+def as_detection_set(folder: Path) -> str:
+    """The options that name the detection data set in a folder; '' where there is none.
+
+    A file that describes it is looked for, else annotations in a folder that is called so.
+    """
+    found = description_in(folder)
+    if found is not None:
+        return f"--data {found}"
+    places = (path for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_dir())
+    labels = sorted(path for path in places if path.name.lower() in ("annotations", "labels"))
+    return f"--images DIR --annotations FILE_OR_DIR (see {labels[0]})" if labels else ""
+
+
 def has_test_split(data: Path) -> bool:
     """Whether an Ultralytics data.yaml has a third split, which is not read here."""
     return data.suffix != ".data" and bool(_read_document(data).get("test"))
@@ -103,8 +139,8 @@ def _darknet_key(split: str) -> Literal["train", "valid"]:
 def _read_document(data: Path) -> dict[Any, Any]:
     if data.suffix not in (".yaml", ".yml"):
         raise DataError(
-            f"{data} is neither a .yaml description nor a Darknet .data file. For COCO, VOC, "
-            "labelme and YOLO files pass --images FOLDER --annotations FILE_OR_FOLDER."
+            f"{data} is neither a .yaml description nor a Darknet .data file{pointing(data)}. For "
+            "COCO, VOC, labelme and YOLO files pass --images FOLDER --annotations FILE_OR_FOLDER."
         )
     return read_yaml(data)
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, infer_shapes
 from yolo_slim.data.augment import Augmentation
+from yolo_slim.data.describe import as_detection_set, pointing
 from yolo_slim.data.folders import (
     LabelledSet,
     PictureFolders,
@@ -35,11 +36,21 @@ BATCH = 32
 def read_splits(data: Path) -> tuple[PictureFolders, PictureFolders | None]:
     """DATA/train and DATA/val, each with a folder a class; DATA itself where it has no 'train'.
 
-    Raises DataError where the two do not have the same classes.
+    Raises DataError where the two do not have the same classes, or none; it names the data set for
+    detectors that was found there instead.
     """
-    if not (data / "train").is_dir():
-        return read_picture_folders(data), None
-    training, validation = (read_picture_folders(data / split) for split in ("train", "val"))
+    try:
+        if not (data / "train").is_dir():
+            return read_picture_folders(data), None
+        training, validation = (read_picture_folders(data / split) for split in ("train", "val"))
+    except DataError:
+        options = as_detection_set(data)
+        if not options:
+            raise
+        raise DataError(
+            f"{data} holds no folder for each class, as classifiers learn from; for a detector "
+            f"name {options}"
+        ) from None
     if training.class_names != validation.class_names:
         unlike = sorted(set(training.class_names) ^ set(validation.class_names))
         raise DataError(f"{data}: train and val do not have the same classes: {', '.join(unlike)}")
@@ -53,8 +64,8 @@ def require_classifier(cfg: Cfg, model: str, data: Path) -> None:
     """
     if cfg.heads:
         raise InputError(
-            f"{data} is a folder of labelled pictures; the detector {model} needs a .yaml or .data "
-            "description"
+            f"{data} is a folder, as for classifiers; the detector {model} needs a .yaml or .data "
+            f"description{pointing(data)}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, Protocol
 
 from pydantic import AliasChoices, BaseModel, Field
@@ -23,6 +24,12 @@ Dense = tuple[Literal["heads", "first"] | Section, ...]
 
 PLACEMENTS = ("ratio", "energy", "target_macs", "target_params", "target_latency_ms")
 """How much goes: one of them is named."""
+
+Spelling = Callable[[str], str]
+"""The name of a field -> how the person spells it who is told of it."""
+
+SPELLING = "spelling"
+"""Under which a step's validation context may hold one; else fields are spelled as in a recipe."""
 
 
 class ChannelOptions(BaseModel):
@@ -87,18 +94,20 @@ def placements(step: object) -> list[str]:
     return [name for name in PLACEMENTS if getattr(step, name) is not None]
 
 
-def require_target(step: _Asked) -> None:
+def require_target(step: _Asked, spelled: Spelling = str) -> None:
     """Raises ValueError unless the step says exactly once how much is to go."""
     named, granularity = placements(step), step.granularity
+    asked = f"{spelled('granularity')} {granularity}"
     if granularity == "channel":
         alone = step.layers is not None or step.select is not None
         if len(named) != 1 and not (alone and not named):
-            raise ValueError(f"name exactly one of {', '.join(PLACEMENTS)}")
+            raise ValueError(f"name exactly one of {', '.join(map(spelled, PLACEMENTS))}")
         if step.adapt and named != ["target_latency_ms"]:
-            raise ValueError("adapt goes to a latency: name target_latency_ms")
+            latency = spelled("target_latency_ms")
+            raise ValueError(f"{spelled('adapt')} goes to a latency: name {latency}")
     elif set(named) - {"ratio"}:
-        raise ValueError(f"granularity {granularity} sets to 0 and leaves all MACs: name a ratio")
+        raise ValueError(f"{asked} sets to 0 and leaves all MACs: name {spelled('ratio')}")
     elif granularity == "2:4" and named:
-        raise ValueError("granularity 2:4 is half of every four: leave out ratio")
+        raise ValueError(f"{asked} is half of every four: leave out {spelled('ratio')}")
     elif granularity != "2:4" and not named:
-        raise ValueError(f"granularity {granularity} needs a ratio")
+        raise ValueError(f"{asked} sets a share to 0: name {spelled('ratio')}")

@@ -18,28 +18,34 @@ from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.recalibrate import recalibrate
+from yolo_slim.prune.recalibrate import recalibrate, require_some
 
 _NOTHING = Surroundings(lambda text: nullcontext(lambda done, total: None))
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a step came to: its bundle, and what was decided; None or empty where not asked for."""
+    """What a step came to: its bundle, and what was decided; None or empty where not asked for.
+
+    remarks: what its reader should know beside the notes of the channels' plan.
+    """
 
     bundle: Bundle
     layers: LayerPlan | None = None
     channels: Plan | None = None
     entrances: Kept = field(default_factory=dict)
     zeros: tuple[KernelZeros, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return () if self.channels is None else self.channels.notes
+        return self.remarks if self.channels is None else (*self.channels.notes, *self.remarks)
 
 
 def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
     """Does what the step says. Raises InputError for what cannot be, before it is done."""
+    if step.recalibrate:
+        require_some(len(around.some_to_recalibrate(step.recalibrate).samples), "recalibrate from")
     done = Pruned(bundle)
     if step.layers is not None and step.order == "layers-first":
         done = _layers(done, step, around)
@@ -51,8 +57,7 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
         cut = prune_bundle(done.bundle, plan, step.absorb)
         done = replace(done, bundle=cut, channels=plan)
     if step.select is not None:
-        kept = plan_entrances(done.bundle, step.select, step.layer_keep)
-        done = replace(done, bundle=take_entrances(done.bundle, kept), entrances=kept)
+        done = _entrances(done, step.select, step.layer_keep)
     if step.layers is not None and step.order == "channels-first":
         done = _layers(done, step, around)
     return _recalibrated(done, step, around) if step.recalibrate else done
@@ -107,14 +112,36 @@ def _recalibrated(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned
     return replace(done, bundle=fresh)
 
 
+def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:
+    kept = plan_entrances(done.bundle, ratio, layer_keep)
+    remarks = done.remarks
+    if all(mask.all() for mask in kept.values()):
+        n_read = sum(len(mask) for mask in kept.values())
+        why = f"--layer-keep {layer_keep:g} keeps all that would have gone"
+        if round(ratio * n_read) == 0:
+            why = f"--select {ratio:g} of {n_read} is none"
+        remarks = (*remarks, f"every block reads all: {why}")
+    cut = take_entrances(done.bundle, kept)
+    return replace(done, bundle=cut, entrances=kept, remarks=remarks)
+
+
 def _zeros(done: Pruned, step: PruneStep) -> Pruned:
     assert step.granularity != "channel"
     dense = dense_sections(done.bundle.cfg, step.dense)
+    ratio = 0.5 if step.ratio is None else step.ratio
     zeroed = zero_weights(
-        done.bundle, step.granularity, 0.5 if step.ratio is None else step.ratio, step.within,
-        step.kernel_norm, step.layer_keep, dense,
-    )  # fmt: skip
-    return replace(done, bundle=zeroed, zeros=kernel_zeros(zeroed, step.granularity, dense))
+        done.bundle, step.granularity, ratio, step.within, step.kernel_norm, step.layer_keep, dense
+    )
+    before, after = (kernel_zeros(b, step.granularity, dense) for b in (done.bundle, zeroed))
+    remarks = done.remarks
+    if before == after:
+        why = f"--ratio {ratio:g} takes no more than was 0, or than --layer-keep lets go"
+        if all(found.left_alone for found in after):
+            why = "all convolutions are left alone"
+        elif step.granularity == "2:4":
+            why = "two of every four were 0 before"
+        remarks = (*remarks, f"nothing became 0: {why}")
+    return replace(done, bundle=zeroed, zeros=after, remarks=remarks)
 
 
 def _of_the_whole(step: PruneStep, whole: Cfg, left: Cfg) -> PruneStep:

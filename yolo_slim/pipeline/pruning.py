@@ -18,15 +18,16 @@ from yolo_slim.errors import DataError, InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe_steps import PruneStep
-from yolo_slim.pipeline.scoring import require_boxes, require_classes, score
+from yolo_slim.pipeline.scoring import require_boxes, require_classes, require_heads, score
 from yolo_slim.pipeline.timing import cfg_latency_ms
 from yolo_slim.prune.absorb import absorb
 from yolo_slim.prune.cut import take
 from yolo_slim.prune.latency_table import LatencyTable
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.netadapt import plan_netadapt
-from yolo_slim.prune.place import plan_cost, plan_energy, plan_ratio, plan_target
+from yolo_slim.prune.place import plan_cost, plan_energy, plan_most, plan_ratio, plan_target
 from yolo_slim.prune.plan import Plan
+from yolo_slim.prune.recalibrate import require_some
 from yolo_slim.prune.scores import Scoring
 from yolo_slim.prune.taylor import taylor_evidence
 from yolo_slim.runtime.detector import Detector
@@ -42,6 +43,10 @@ CALIBRATIONS = 4
 
 TABLE_SECONDS = 0.04
 """How long a single convolution is timed, five times over."""
+
+TIMINGS = 16
+"""Networks that a bisection times: one a bit of the number of channels, and a few on the way back.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
     """The COCO numbers of a bundle on these images, in torch."""
 
     def numbers(bundle: Bundle) -> dict[str, float]:
+        require_heads(bundle.cfg)
         require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
         folded = fold_batchnorm(bundle)  # the same answers in less time
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -94,20 +100,15 @@ def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
 
 
 def make_plan(bundle: Bundle, step: PruneStep, around: Surroundings) -> Plan:
-    """The plan that a prune step asks for."""
-    scoring = scoring_of(bundle, step, around)
+    """The plan that a prune step asks for. What cannot be is refused before images are asked."""
     limits = limits_of(step)
+    if step.target_latency_ms is not None:
+        return _to_latency(bundle, step, around, step.target_latency_ms, limits)
+    scoring = scoring_of(bundle, step, around)
     if step.ratio is not None:
         return plan_ratio(bundle, step.ratio, scoring, limits)
     if step.energy is not None:
         return plan_energy(bundle, step.energy, scoring, limits)
-    if step.target_latency_ms is not None:
-        if step.adapt:
-            return _adapted(bundle, step, around, scoring, limits)
-        return plan_cost(
-            bundle, lambda cfg: cfg_latency_ms(cfg, around.threads), step.target_latency_ms,
-            scoring, limits, tell="{:.3g} ms".format,
-        )  # fmt: skip
     if step.target_macs is not None:
         return plan_target(bundle, step.target_macs, "macs", scoring, limits)
     assert step.target_params is not None
@@ -119,10 +120,53 @@ def prune_bundle(bundle: Bundle, plan: Plan, with_absorb: bool) -> Bundle:
     return take(absorb(bundle, plan) if with_absorb else bundle, plan)
 
 
-def _adapted(
-    bundle: Bundle, step: PruneStep, around: Surroundings, scoring: Scoring, limits: Limits
+def _to_latency(
+    bundle: Bundle, step: PruneStep, around: Surroundings, target_ms: float, limits: Limits
 ) -> Plan:
-    assert step.target_latency_ms is not None
+    asks = {"--adapt": step.adapt, "--importance taylor": step.importance == "taylor"}
+    for asked_by in (name for name, asking in asks.items() if asking):
+        around.some(step.n_images, asked_by)
+        require_heads(bundle.cfg)
+    clock = _Clock(around.threads)
+    with around.progress("the narrowest network") as advance:
+        # Which channels go changes no width: evidence can wait until it is known to be of use.
+        judged = step.importance if step.importance != "taylor" else "gamma"
+        least_ms = clock(plan_most(bundle, Scoring(judged, which=step.which), limits).narrowed)
+        advance(1, 1)
+    if least_ms > target_ms:
+        raise InputError(
+            f"{target_ms:.3g} ms cannot be reached by channels alone: the narrowest network takes "
+            f"{least_ms:.3g} ms (every convolution keeps {limits.layer_keep:.0%}); ask for more, "
+            "lower --layer-keep, or remove --layers, too"
+        )
+    scoring = scoring_of(bundle, step, around)
+    if step.adapt:
+        return _adapted(bundle, step, around, target_ms, scoring, limits)
+    with around.progress("cut networks timed") as advance:
+        clock.advance = advance
+        return plan_cost(bundle, clock, target_ms, scoring, limits, tell="{:.3g} ms".format)
+
+
+class _Clock:
+    """Milliseconds of whole networks, each timed once. advance: where set, it is told how many."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.known: dict[Cfg, float] = {}
+        self.advance: Callable[[int, int], None] | None = None
+
+    def __call__(self, cfg: Cfg) -> float:
+        if cfg not in self.known:
+            self.known[cfg] = cfg_latency_ms(cfg, self.threads)
+            if self.advance is not None:
+                self.advance(len(self.known), max(TIMINGS, len(self.known) + 1))
+        return self.known[cfg]
+
+
+def _adapted(
+    bundle: Bundle, step: PruneStep, around: Surroundings, target_ms: float, scoring: Scoring,
+    limits: Limits,
+) -> Plan:  # fmt: skip
     numbers = numbers_on(around.some(step.n_images, "--adapt"))
 
     def single_ms(cfg: Cfg) -> float:
@@ -132,11 +176,11 @@ def _adapted(
         return numbers(prune_bundle(bundle, plan, step.absorb))["AP"]
 
     table = LatencyTable(single_ms)
-    cfg, target_ms, plan, n_steps = bundle.cfg, step.target_latency_ms, None, 0
+    cfg, plan, n_steps = bundle.cfg, None, 0
     for _ in range(CALIBRATIONS):
         # Layers added up are not quite the network: what was found is measured, and gone on from.
-        table.calibrate(cfg, cfg_latency_ms(cfg, around.threads))
         with around.progress("NetAdapt") as advance:
+            table.calibrate(cfg, cfg_latency_ms(cfg, around.threads))
             found = plan_netadapt(
                 bundle, table, target_ms, score, scoring, limits, start=plan, progress=advance
             )
@@ -164,6 +208,7 @@ def scoring_of(bundle: Bundle, step: PruneStep, around: Surroundings) -> Scoring
     if step.importance != "taylor":
         return scoring
     some = around.some(step.n_images, "--importance taylor")
+    require_some(len(some.samples), "judge channels by (--importance taylor)")
     bundle.cfg.require_yolos()
     bundle.require_batchnorm("prune")
     require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)

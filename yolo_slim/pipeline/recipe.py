@@ -139,7 +139,7 @@ class CompareSpec(Strict):
 
     def step(self, arm: Arm) -> TrainStep:
         """The training of an arm."""
-        return self.train.model_copy(update=arm.model_dump())
+        return self.train.model_copy(update=arm.model_dump(exclude_none=True))
 
 
 class Recipe(Strict):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.distill.settings import DistillSettings, Position, Statistics, read_losses
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_options import (
+    SPELLING,
     ChannelOptions,
     LayerOptions,
     ZeroOptions,
@@ -113,9 +114,13 @@ class TrainStep(_Step, TaughtOptions):
 
 
 class Arm(Strict, TaughtOptions):
-    """A way to be taught, beside others: what it says takes the place of what they all share."""
+    """A way to be taught, beside others: what it says takes the place of what they all share.
+
+    epochs: its own, so that one with `feature_epochs` can have as many as the others in all.
+    """
 
     name: StepName
+    epochs: Annotated[int, Field(ge=1)] | None = None
 
 
 class SharedTraining(TrainStep):
@@ -131,8 +136,8 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
     verb: Literal["prune"]
 
     @model_validator(mode="after")
-    def _says_how_much(self) -> PruneStep:
-        require_target(self)
+    def _says_how_much(self, info: ValidationInfo) -> PruneStep:
+        require_target(self, (info.context or {}).get(SPELLING, str))
         return self
 
 

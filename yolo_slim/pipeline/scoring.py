@@ -22,6 +22,12 @@ from yolo_slim.runtime.session import NetworkSession
 BATCH = 8
 
 
+def require_heads(cfg: Cfg) -> None:
+    """Raises InputError for a classifier."""
+    if not cfg.heads:
+        raise InputError(f"{cfg.source} has no detection head: it finds no boxes, and has no AP")
+
+
 def require_classes(n_classes: int, dataset: Dataset, model: str) -> None:
     """Raises InputError where model and data set do not have the same number of classes."""
     found = len(dataset.class_names)

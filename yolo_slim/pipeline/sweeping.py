@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, is_bundle
 from yolo_slim.cfg import couple
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.files import whole_file, write_csv
+from yolo_slim.errors import InputError
+from yolo_slim.files import require_writable, whole_file, write_csv
 from yolo_slim.knee import cost_within, knee
 from yolo_slim.pipeline.pruning import (
     Surroundings,
@@ -26,20 +27,25 @@ from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.pipeline.timing import bundle_latency_ms
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.recalibrate import recalibrate
+from yolo_slim.prune.recalibrate import recalibrate, require_some
 from yolo_slim.prune.scores import score_classes
 from yolo_slim.prune.sensitivity import Group, sensitivity
 from yolo_slim.prune.sweep import Point, sweep
 from yolo_slim.report.sweep_page import SweepPage, write_sweep_page
+from yolo_slim.train.verdict import LEAST_AP, undetecting
 
 Layers = tuple[tuple[Group, tuple[float, ...]], ...]
 
 CSV, JSON, PAGE = "sweep.csv", "sweep.json", "sweep.html"
 
+MARKS = {CSV: b"ratio,AP,", JSON: b'"points"', PAGE: b"Pruning sweep of"}
+"""What each file of a sweep holds: another of that name is somebody else's."""
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """points: by rising ratio, uncut first. knee: the ratio before the fall, None without one.
+    """points: by rising ratio, uncut first. knee: the ratio before the fall, None without one, and
+    where the uncut network does not detect.
     layers: AP of each group cut alone, one a share of `shares`; empty where it was not asked for.
     """
 
@@ -53,7 +59,13 @@ class Sweep:
         cls, points: Sequence[Point], shares: Sequence[float] = (), layers: Layers = ()
     ) -> Sweep:
         bend = knee([point.ratio for point in points], [point.AP for point in points])
-        return cls(tuple(points), bend, tuple(shares), layers)
+        found = cls(tuple(points), bend, tuple(shares), layers)
+        return found if found.detects else replace(found, knee=None)
+
+    @property
+    def detects(self) -> bool:
+        """Whether there is an AP that a cut could cost."""
+        return self.points[0].AP >= LEAST_AP
 
 
 class Sweeper:
@@ -73,6 +85,7 @@ class Sweeper:
         self.batches: list[Tensor] = []
         if around.recalibration is not None:
             some = around.some_to_recalibrate(step.n_images)
+            require_some(len(some.samples), "recalibrate from")
             # Read once, used at every point.
             self.batches = list(input_batches(some, bundle.cfg, step.n_images))
 
@@ -106,6 +119,8 @@ class Sweeper:
 def verdict(found: Sweep, loss: float = 0.005) -> str:
     """The curve in a sentence or two."""
     whole = found.points[0]
+    if not found.detects:
+        return undetecting(whole.AP)
     ratios, APs = ([getattr(p, name) for p in found.points] for name in ("ratio", "AP"))
     free = cost_within(ratios, APs, loss)
     told = f"Without any training, AP stays within {loss} of {whole.AP:.3f} up to ratio {free:.2f}"
@@ -115,6 +130,21 @@ def verdict(found: Sweep, loss: float = 0.005) -> str:
     beyond = next((point for point in found.points if point.ratio > found.knee), None)
     cliff = "" if beyond is None else f", and {beyond.AP:.3f} at {beyond.ratio:.2f}"
     return f"{told}; the knee is at {found.knee:.2f}: AP {at.AP:.3f} there{cliff}."
+
+
+def require_own(folder: Path) -> None:
+    """Raises InputError where a sweep in `folder` would replace what is none, OSError where it
+    cannot be written. Other files there are left alone; but a bundle is replaced as a whole, and
+    takes no guests."""
+    if is_bundle(folder):
+        raise InputError(f"{folder} is a bundle, and holds its own files alone; name another --out")
+    require_writable(folder / PAGE)
+    for name, mark in MARKS.items():
+        path = folder / name
+        if path.is_dir() or (path.is_file() and mark not in path.read_bytes()):
+            raise InputError(
+                f"{path} exists and is of no sweep: nothing was written; name another --out"
+            )
 
 
 def write_sweep(

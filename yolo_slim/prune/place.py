@@ -10,7 +10,8 @@ import numpy as np
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
-from yolo_slim.energy import weak
+from yolo_slim.console import percent
+from yolo_slim.energy import SPREAD, weak
 from yolo_slim.errors import InputError
 from yolo_slim.prune.limits import USUAL, Limits
 from yolo_slim.prune.placer import Placer
@@ -39,8 +40,10 @@ def plan_ratio(
         raise InputError(f"--ratio {ratio}: expected 0 up to, not with, 1")
     placer = Placer(bundle, scoring, limits)
     plan = placer.dropping(round(ratio * placer.n_decided))
+    if plan.keep.all():
+        return _idle(plan, f"--ratio {ratio:g} of {placer.n_decided} that may go is none")
     safe = math.floor(1000 * placer.ceiling() / max(placer.n_decided, 1)) / 1000
-    told = f"the largest --ratio without that is {safe}"
+    told = f"the largest --ratio without that is {safe}" if safe else "no --ratio is without that"
     return replace(plan, notes=tuple(f"{note}; {told}" for note in plan.notes))
 
 
@@ -70,7 +73,12 @@ def plan_energy(
     for index, values in member_values(bundle, placer.coupling, scoring).items():
         goes_here = weak(values, delta) | (values.max() < DEAD)
         goes[placer.coupling.classes(index)[~goes_here]] = False
-    return placer.keeping(~goes)
+    return _idle(
+        placer.keeping(~goes),
+        f"no layer has channels weak enough for --energy {delta:g}, and one whose best is worth "
+        f"less than {SPREAD} times its worst has none at all: train with --sparsity first, or cut "
+        "by --ratio",
+    )
 
 
 def plan_target(
@@ -93,8 +101,14 @@ def plan_target(
         return float(getattr(totals(cfg), quantity) / whole)
 
     return plan_cost(
-        bundle, share, target, scoring, limits, tell=lambda x: f"{x:.1%} of the {quantity}"
+        bundle, share, target, scoring, limits, tell=lambda x: f"{percent(x)} of the {quantity}"
     )
+
+
+def plan_most(bundle: Bundle, scoring: Scoring = DEFAULT_SCORING, limits: Limits = USUAL) -> Plan:
+    """Drops all that may go: the narrowest network that the limits allow."""
+    placer = Placer(bundle, scoring, limits)
+    return placer.dropping(placer.n_decided)
 
 
 def plan_cost(
@@ -123,7 +137,7 @@ def plan_cost(
         return known[cfg] <= target
 
     if meets(0):
-        return placer.dropping(0)
+        return _idle(placer.dropping(0), "the target is met without any")
     probes = np.linspace(placer.n_decided, 0, PROBES, endpoint=False).round().astype(int).tolist()
     met = next((n for n in probes if meets(n)), None)
     if met is None:
@@ -142,3 +156,10 @@ def plan_cost(
     while earlier := [met - n for n in LOOK_BACK if n < met and meets(met - n)]:
         met = min(earlier)
     return placer.dropping(met)
+
+
+def _idle(plan: Plan, why: str) -> Plan:
+    """The plan with a note where nothing goes by it, and no limit has said why."""
+    if plan.notes or not plan.keep.all():
+        return plan
+    return replace(plan, notes=(f"no channel went: {why}",))

@@ -67,6 +67,8 @@ class Placer:
                 self._narrow(keep, layer)
         self._widen_all(keep, replace(self.limits, rounding="up"))
         notes = (self._floor_note(floor),) if floor else ()
+        if keep.all() and not wanted.all():
+            notes = (self._idle_note(wanted),)
         return Plan(self.cfg, self.coupling, keep, self.scores, notes)
 
     def ceiling(self) -> int:
@@ -124,6 +126,14 @@ class Placer:
             f"section{'s' * (len(floor) > 1)} {named}{more} would keep less than --layer-keep "
             f"{self.limits.layer_keep:.0%} allows: the floor, not the scores, decides there"
         )
+
+    def _idle_note(self, wanted: Mask) -> str:
+        keep = wanted.copy()
+        self._widen_all(keep, replace(self.limits, multiple=1))
+        by = f"rounding to --multiple {self.limits.multiple}"
+        if keep.all():
+            by = f"--layer-keep {self.limits.layer_keep:g}"
+        return f"no channel went: {by} keeps all that would have gone"
 
 
 def _layers(bundle: Bundle, coupling: Coupling) -> list[Layer]:

@@ -16,6 +16,16 @@ MIN_IMAGES = 16
 """Fewer say too little of a channel's mean and variance."""
 
 
+def require_some(n_images: int, to_do: str) -> None:
+    """Raises InputError for less than MIN_IMAGES images. to_do: what they are too few for."""
+    if n_images < MIN_IMAGES:
+        are = "image is" if n_images == 1 else "images are"
+        raise InputError(
+            f"{n_images} {are} too few to {to_do}: expected {MIN_IMAGES} or more, better some "
+            "hundred"
+        )
+
+
 class _Moments:
     """Count, mean and summed squared distance from it, float64 [C], over all batches so far."""
 
@@ -71,11 +81,7 @@ def recalibrate(
             n_images += len(images)
             if progress is not None:
                 progress(n_images)
-    if n_images < MIN_IMAGES:
-        raise InputError(
-            f"{n_images} images are too few to recalibrate from: expected {MIN_IMAGES} or more, "
-            "better some hundred"
-        )
+    require_some(n_images, "recalibrate from")
     weights = dict(bundle.weights)
     for name, found in moments.items():
         if found.count:  # a section that no head reads is never run

@@ -30,6 +30,9 @@ ENERGY_LOSSES = (ENERGY_LOSS, 1e-3, 1e-2)
 AP_LOSS = 0.005
 """What a cut may cost, before it is recovered, to be called free."""
 
+LEAST_AP = 0.01
+"""An uncut model below it does not detect: what a cut costs it says nothing."""
+
 ApCurve = Callable[[Bundle], Sequence[tuple[float, float]]]
 """A bundle -> (share of its channels that went, AP without any training after it), from ratio 0."""
 
@@ -51,13 +54,18 @@ class Verdict:
     ap_curve: tuple[tuple[float, float], ...] | None = None
 
     @property
+    def detects(self) -> bool:
+        """Whether there is a curve, and it begins at an AP that a cut could cost."""
+        return bool(self.ap_curve) and self._ap()[1][0] >= LEAST_AP
+
+    @property
     def ap_knee(self) -> float | None:
-        return knee(*self._ap()) if self.ap_curve else None
+        return knee(*self._ap()) if self.detects else None
 
     @property
     def ap_free(self) -> float | None:
         """Share of the channels that may go for AP_LOSS."""
-        return cost_within(*self._ap(), AP_LOSS) if self.ap_curve else None
+        return cost_within(*self._ap(), AP_LOSS) if self.detects else None
 
     def _ap(self) -> tuple[list[float], list[float]]:
         points = self.ap_curve or ()
@@ -90,7 +98,9 @@ class Verdict:
             if self.knee is not None
             else "  the scores have no knee: sparsity has not parted the channels yet",
         ]
-        if self.ap_curve:
+        if self.ap_curve and not self.detects:
+            lines.append(undetecting(self.ap_curve[0][1]))
+        elif self.detects:
             where = "the curve has no knee"
             if self.ap_knee is not None:
                 where = f"the knee is at {self.ap_knee:.2f}"
@@ -98,6 +108,15 @@ class Verdict:
                 f"at AP -{AP_LOSS:g} about {self.ap_free:.0%} of the channels are free; {where}"
             )
         return lines
+
+
+def undetecting(AP: float) -> str:
+    """What is told of a model whose AP is below LEAST_AP before any cut."""
+    return (
+        f"The uncut model does not detect on these data (AP {AP:.3f}): of what a cut costs it "
+        "nothing can be said. Is it trained? Are its classes those of the data, in the same order? "
+        "Is the input as large as in its training?"
+    )
 
 
 def verdict(bundle: Bundle, ap_curve: ApCurve | None = None) -> Verdict:

@@ -71,8 +71,8 @@ def anchors(
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
     sources = [data, annotations, *(ModelSource(model).files if model else [])]
-    for target in (out, json):
-        check_file(target, sources)
+    check_file(out, sources)
+    check_file(json, sources, only_json=True)
     train_data = dataset(data, images, annotations, "train")
     fits: dict[str, Fit] = {}
     if model is None:

@@ -57,8 +57,8 @@ def check(
     page = out / PAGE if out else None
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; expected the name of a folder for {PAGE}")
-    for target in (json, page):
-        check_file(target, [data, annotations])
+    check_file(json, [data, annotations], only_json=True)
+    check_file(page, [data, annotations])
     splits = read_splits(data, images, annotations)
     started = time.perf_counter()
     try:

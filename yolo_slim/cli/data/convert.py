@@ -50,7 +50,7 @@ def convert(
     The description in DIR is ready for --data. What the form cannot hold is counted and told.
     """
     sources = [data, images, annotations, names]
-    check_file(json, sources)
+    check_file(json, sources, only_json=True)
     require_kept([out], sources)
     _require_apart(out, images, annotations)
     require_writable(out)

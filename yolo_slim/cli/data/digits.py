@@ -16,7 +16,7 @@ def digits(
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
     train: Annotated[int, typer.Option(min=1, max=100_000, help="Training images.")] = 1200,
     val: Annotated[int, typer.Option(min=1, max=100_000, help="Validation images.")] = 200,
-    size: Annotated[int, typer.Option(min=96, max=2048, help="Side of an image in px.")] = 160,
+    size: Annotated[int, typer.Option(min=120, max=2048, help="Side of an image in px.")] = 160,
     labelled: Annotated[
         bool, typer.Option("--labelled", help="The digits themselves, 8x8 px, in a folder a class.")
     ] = False,

@@ -1,0 +1,75 @@
+"""`--json FILE` takes the place of a JSON document, and of nothing else, whatever the verb."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cli import main
+from yolo_slim.cli.app import app
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build
+
+TWO = "--images pictures --annotations two.json"
+COMMANDS = {
+    "prune": "prune model --out x", "evaluate": "evaluate model " + TWO, "zoo": "zoo",
+    "profile": "profile model", "scale": "scale yolov3-nano --search",
+    "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
+    "data check": "data check " + TWO,
+    "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch) -> Path:
+    cfg = build("yolov3-nano", 2, 64)
+    Bundle(cfg, random_weights(cfg)).save(tmp_path / "model")
+    (tmp_path / "thesis.txt").write_text("dear")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def status(command: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_another_file_is_kept(verb, place, capsys):
+    assert status(f"{COMMANDS[verb]} --json thesis.txt") == 2
+    assert capsys.readouterr().err == (
+        "error: thesis.txt exists and is no JSON document: nothing was written; choose another "
+        "--json\n"
+    )
+    assert (place / "thesis.txt").read_text() == "dear"
+    assert {path.name for path in place.iterdir()} == {"model", "thesis.txt"}
+
+
+def test_every_verb_with_json_was_asked():
+    commands = dict(get_command(app).commands)
+    commands |= {f"data {name}": c for name, c in commands.pop("data").commands.items()}
+    found = {name for name, c in commands.items() if any("--json" in p.opts for p in c.params)}
+    assert found == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("there", ["", "\n", '{"AP": 0.3}', "[]"])
+def test_an_empty_file_or_a_document_is_replaced(there, place):
+    (place / "told.json").write_text(there)
+    assert status("prune model --out x --json told.json") == 0
+    assert "convolutions" in json.loads((place / "told.json").read_text())
+
+
+@pytest.mark.parametrize("there", [b"\xff\xd8\xff", b"[" * 100_000, b'{"a": 1}\n{"a": 2}\n'])
+def test_what_cannot_be_read_as_one_document_is_kept(there, place):
+    (place / "told.json").write_bytes(there)
+    assert status("prune model --out x --json told.json") == 2
+    assert (place / "told.json").read_bytes() == there
+
+
+def test_a_device_is_written_to(place):
+    assert status("prune model --out x --json /dev/null") == 0

@@ -1,0 +1,126 @@
+"""What each option of `prune` takes to do anything: one that would do nothing is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import typer
+
+from yolo_slim.cli.prune_words import as_option
+from yolo_slim.errors import InputError
+from yolo_slim.pipeline.prune_options import placements
+from yolo_slim.pipeline.prune_step import needs_images
+from yolo_slim.pipeline.recipe_steps import PruneStep
+
+
+@dataclass(frozen=True)
+class Wish:
+    """typed: the fields of `step`, and other parameters, that stand on the command line."""
+
+    step: PruneStep
+    typed: frozenset[str]
+    sweep: bool = False
+
+    @property
+    def asks_data(self) -> bool:
+        """Whether anything asks images beyond those of --recalibrate."""
+        return self.sweep or needs_images(self.step.model_copy(update={"recalibrate": 0}))
+
+    @property
+    def asks_some(self) -> bool:
+        """Whether anything asks a number of images; a sweep recalibrates on those of --data."""
+        return needs_images(self.step) or (self.sweep and "data" in self.typed)
+
+    @property
+    def cuts_channels(self) -> bool:
+        return self.step.granularity == "channel" and (self.sweep or bool(placements(self.step)))
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether every convolution keeps a share."""
+        by_threshold = self.step.granularity in ("weight", "kernel")
+        floored = by_threshold and self.step.within == "network"
+        return self.cuts_channels or self.step.select is not None or floored
+
+
+@dataclass(frozen=True)
+class Need:
+    """holds: whether an option does something. told: what it is for."""
+
+    holds: Callable[[Wish], bool]
+    told: str
+
+
+KERNELS = Need(lambda w: w.step.granularity == "kernel", "it is for --granularity kernel")
+SHARES = Need(
+    lambda w: w.step.granularity in ("weight", "kernel"),
+    "it is for --granularity weight or kernel",
+)
+ZEROS = Need(
+    lambda w: w.step.granularity != "channel", "it is for --granularity weight, kernel or 2:4"
+)
+NO_ZEROS = Need(
+    lambda w: w.step.granularity == "channel",
+    "it is for channels that go, and with --granularity weights become 0 in place of them",
+)
+CHANNELS = Need(
+    lambda w: w.cuts_channels,
+    "it is for channels that go, and no --ratio or other target says how many",
+)
+MULTIPLES = Need(lambda w: w.step.multiple > 1, "it is for --multiple above 1")
+FLOOR = Need(
+    lambda w: w.has_floor,
+    "it is for channels that go, for --select, and for zeros --within network",
+)
+LAYERS = Need(lambda w: w.step.layers is not None, "it is for --layers")
+BESIDE = Need(
+    lambda w: (
+        bool(placements(w.step)) or w.step.select is not None or w.step.granularity != "channel"
+    ),
+    "it is for --layers beside a --ratio or another target, --select or --granularity",
+)
+ASKED = "--importance taylor, --layer-rank similarity or drop-one, --adapt"
+DATA = Need(
+    lambda w: w.asks_data,
+    f"it is for {ASKED} and --sweep; --recalibrate names a file of its own",
+)
+SOME_IMAGES = Need(lambda w: w.asks_some, f"it is for {ASKED} and --recalibrate")
+
+NEEDS: dict[str, tuple[Need, ...]] = {
+    "within": (SHARES,),
+    "kernel_norm": (KERNELS,),
+    "dense": (ZEROS,),
+    "importance": (NO_ZEROS, CHANNELS),
+    "reduce": (NO_ZEROS, CHANNELS),
+    "normalize": (NO_ZEROS, CHANNELS),
+    "which": (NO_ZEROS, CHANNELS),
+    "absorb": (NO_ZEROS, CHANNELS),
+    "multiple": (NO_ZEROS, CHANNELS),
+    "rounding": (NO_ZEROS, CHANNELS, MULTIPLES),
+    "layer_keep": (FLOOR,),
+    "layer_rank": (LAYERS,),
+    "order": (LAYERS, BESIDE),
+    "data": (DATA,),
+    "images": (DATA,),
+    "annotations": (DATA,),
+    "n_images": (SOME_IMAGES,),
+}
+"""Option -> what must hold for it to do something, told in this order."""
+
+
+def typed_of(context: typer.Context) -> frozenset[str]:
+    """The parameters that stand on the command line, whatever their value."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
+
+
+def require_effects(wish: Wish) -> None:
+    """Raises InputError for the first option that was typed in vain."""
+    for name, needs in NEEDS.items():
+        for need in needs:
+            if name in wish.typed and not need.holds(wish):
+                option = as_option(name)
+                if name == "absorb" and not wish.step.absorb:
+                    option = "--no-absorb"
+                raise InputError(f"{option} does nothing here: {need.told}")
