@@ -15,6 +15,7 @@ from yolo_slim.distill.teacher import Teacher
 from yolo_slim.errors import InputError
 from yolo_slim.nn.network import Network
 from yolo_slim.train.loop import train
+from yolo_slim.train.module import DetectorModule
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -119,13 +120,22 @@ def test_connectors_are_in_the_checkpoint_and_not_in_the_bundle(tmp_path):
     assert {"overhaul", "teacher_objectness", "teacher_classes", "teacher_boxes"} <= set(log)
 
 
-def test_resumed_it_ends_where_it_would_have(tmp_path):
+def test_resumed_it_ends_where_it_would_have(tmp_path, monkeypatch):
     whole = run(tmp_path, distiller(), "whole", epochs=3)
-    first = run(tmp_path, distiller(), "cut", epochs=2)
-    cut = run(tmp_path, distiller(), "cut", epochs=3)
-    assert not torch.equal(first.weights["0.conv.weight"], cut.weights["0.conv.weight"])
-    again = run(tmp_path, distiller(), "again", epochs=3)
-    assert all(torch.equal(whole.weights[k], again.weights[k]) for k in whole.weights)
+    step, calls = DetectorModule.training_step, []
+
+    def broken(self, batch, index):
+        calls.append(index)
+        if len(calls) == 6:  # in the middle of the second epoch
+            raise RuntimeError("cut off")
+        return step(self, batch, index)
+
+    monkeypatch.setattr(DetectorModule, "training_step", broken)
+    with pytest.raises(RuntimeError, match="cut off"):
+        run(tmp_path, distiller(), "cut", epochs=3)
+    monkeypatch.setattr(DetectorModule, "training_step", step)
+    resumed = run(tmp_path, distiller(), "cut", epochs=3)
+    assert all(torch.equal(whole.weights[k], resumed.weights[k]) for k in whole.weights)
 
 
 def test_it_is_learned_from_without_labels(tmp_path):
@@ -177,3 +187,25 @@ def test_taps_that_are_none(text):
 def test_losses_and_taps_as_typed():
     assert read_losses("overhaul, logits=0.25") == (("overhaul", 0.5), ("logits", 0.25))
     assert read_taps("3:4,10:20") == ((3, 4), (10, 20))
+
+
+def test_answers_that_are_kept_are_the_answers(tmp_path):
+    settings = DistillSettings(read_losses("overhaul,logits"))
+
+    def make(cache=None):
+        return Distiller(teacher(), TINY, settings, 2, images(), cache=cache)
+
+    plain = run(tmp_path, make(), "plain")
+    cached = make(tmp_path / "answers")
+    kept = run(tmp_path, cached, "kept")
+    assert all(torch.equal(plain.weights[k], kept.weights[k]) for k in plain.weights)
+    assert cached.teacher.n_asked == len(Pictures())  # in two epochs, once a picture
+    again = make(tmp_path / "answers")
+    run(tmp_path, again, "again")
+    assert again.teacher.n_asked == 0
+
+
+def test_answers_by_a_batch_are_not_kept(tmp_path):
+    settings = DistillSettings(read_losses("overhaul"), statistics="batch")
+    with pytest.raises(InputError, match="hold for that batch alone"):
+        Distiller(teacher(), TINY, settings, 2, images(), cache=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yolo_slim.cli.distill_options import (
+    CacheTeacher,
     FeatureEpochs,
     KeepFeatures,
     LossNames,
@@ -83,6 +84,7 @@ def distill(
     taps: Taps = "",
     teacher_statistics: TeacherStatistics = "auto",
     temperature: Temperature = 4.0,
+    cache_teacher: CacheTeacher = False,
     data: Data = None,
     weights: WeightsFile = None,
     names: NamesFile = None,
@@ -143,5 +145,5 @@ def distill(
     losses = DistillSettings(
         read_losses(loss), read_taps(taps), statistics=teacher_statistics, temperature=temperature
     )
-    lessons = Lessons(losses, method, feature_epochs, keep_features)
+    lessons = Lessons(losses, method, feature_epochs, keep_features, cache_teacher)
     run_training(Request.of({**options, "model": student}, lessons))

@@ -62,6 +62,14 @@ TeacherStatistics = Annotated[
         help="Of the teacher's BatchNorm; auto: of the batch from 32 images on.",
     ),
 ]
+CacheTeacher = Annotated[
+    bool,
+    typer.Option(
+        "--cache-teacher",
+        rich_help_panel=TEACHING,
+        help="Keep its answers on disk; for pictures that are not changed.",
+    ),
+]
 Temperature = Annotated[
     float, typer.Option(rich_help_panel=TEACHING, help="Softens a classifier's answers.")
 ]

@@ -10,7 +10,7 @@ from yolo_slim.cli.options import console, tell_notes, with_backbone
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.classifying import read_splits, require_classifier, train_classifier
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.teaching import Lessons
+from yolo_slim.pipeline.teaching import Lessons, require_cacheable
 from yolo_slim.pipeline.training import augmentation_of, settings_of
 from yolo_slim.train.settings import TrainSettings
 
@@ -36,6 +36,8 @@ def train_labelled(
     bundle = with_backbone(bundle, backbone_weights)
     settings: TrainSettings = settings_of(bundle.cfg, typed, loss)
     augmentation = augmentation_of(bundle.cfg, pictures).calm()
+    if lessons is not None and lessons.cached:
+        require_cacheable(augmentation, settings)
     return train_classifier(
         bundle,
         training,

@@ -27,7 +27,7 @@ from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
-from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, train_taught
+from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, require_cacheable, train_taught
 from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
 from yolo_slim.processes import is_first_process
 from yolo_slim.train.guidance import Guidance
@@ -94,6 +94,8 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
     settings = settings_of(bundle.cfg, asked.settings, asked.loss)
     teacher = _teacher(asked)
     augmentation = augmentation_of(bundle.cfg, asked.pictures)
+    if asked.lessons.cached:
+        require_cacheable(augmentation, settings)
 
     def training_set(data: Dataset, epochs: int) -> TrainingSet:
         cfg = bundle.cfg

@@ -53,6 +53,13 @@ class Augmentation:
         """Pictures as they are."""
         return cls(mosaic_p=0, flip_p=0, affine_p=0, colour_p=0)
 
+    @property
+    def changes(self) -> bool:
+        """Whether a picture may come out other than it is."""
+        probabilities = (self.mosaic_p, self.mixup_p, self.copy_paste_p, self.flip_p,
+                         self.affine_p, self.colour_p)  # fmt: skip
+        return any(probabilities)
+
     def calm(self) -> Augmentation:
         """The same without what makes one picture of several."""
         return replace(self, mosaic_p=0.0, mixup_p=0.0, copy_paste_p=0.0)

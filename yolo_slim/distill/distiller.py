@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, Conv, Shortcut
+from yolo_slim.distill.cache import TeacherCache
 from yolo_slim.distill.margin import (
     MIN_IMAGES,
     NegativeMean,
@@ -38,7 +40,8 @@ class Distiller:
     connectors: what is trained beside the student; None where no features are compared.
     taps: sections of the student whose maps it wants, before_activation or after it.
 
-    images: needed where a margin can only be measured, see `measures`.
+    images: needed where a margin can only be measured. cache: folder in which the teacher's answers
+    are kept, for pictures that come again exactly.
     Raises InputError where the two networks cannot be compared as the settings ask.
     """
 
@@ -50,6 +53,7 @@ class Distiller:
         batch_size: int,
         images: Images | None = None,
         seed: int = 0,
+        cache: Path | None = None,
     ) -> None:
         self.settings, self.student, self.teacher_cfg = settings, student, teacher.cfg
         detects = bool(student.heads)
@@ -60,12 +64,15 @@ class Distiller:
         self.taps = frozenset(pair.student.section for pair in self.pairs)
         self.connectors = Connectors(self.pairs, seed) if self.pairs else None
         self.margins = _margins(teacher, self.pairs, settings, images) if self.pairs else []
-        self.teacher = Teacher(
-            teacher,
-            {pair.teacher.section for pair in self.pairs},
-            self.before_activation,
-            bool(self.pairs) and settings.batch_statistics(batch_size),
-        )
+        by_batch = bool(self.pairs) and settings.batch_statistics(batch_size)
+        if by_batch and cache is not None:
+            raise InputError(
+                "--cache-teacher: answers by the statistics of a batch hold for that batch alone; "
+                "name --teacher-statistics running"
+            )
+        sections = {pair.teacher.section for pair in self.pairs}
+        asked = Teacher(teacher, sections, self.before_activation, by_batch)
+        self.teacher = asked if cache is None else TeacherCache(asked, cache)
         self._scaled = False
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -144,14 +151,6 @@ class Distiller:
             scale.fill_(self.settings.overhaul * own / max(begun, 1e-12))
         self._scaled = True
         return scale
-
-
-def measures(teacher: Bundle, student: Cfg, settings: DistillSettings) -> list[Pair]:
-    """The pairs whose margin no BatchNorm tells: it has to be measured on images."""
-    if not settings.overhaul or not settings.margin:
-        return []
-    pairs = match_taps(student, teacher.cfg, settings.taps)
-    return [pair for pair in pairs if batchnorm_of(teacher, pair.teacher.section) is None]
 
 
 def _margins(

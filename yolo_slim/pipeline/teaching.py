@@ -12,6 +12,7 @@ from torch import Tensor
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, is_bundle, load_bundle
 from yolo_slim.cfg import Cfg
+from yolo_slim.data.augment import Augmentation
 from yolo_slim.distill.distiller import Distiller
 from yolo_slim.distill.margin import MIN_IMAGES
 from yolo_slim.distill.settings import DistillSettings
@@ -21,6 +22,9 @@ from yolo_slim.train.settings import TrainSettings
 
 FEATURES = "features"
 """Folder, within that of the run, of the first stage of the method 'separate'."""
+
+ANSWERS = "cache/teacher"
+"""Folder, within that of a run, of a teacher's answers."""
 
 N_MEASURED = 2 * MIN_IMAGES
 """Training images that a margin is measured on, where no BatchNorm tells it."""
@@ -37,13 +41,14 @@ class Lessons:
 
     method: 'together', all in one training; 'separate', first the features alone for
     `feature_epochs`, for which no labels are needed, then the labels, with the features at the
-    weight `keep_features` and all other losses.
+    weight `keep_features` and all other losses. cached: the teacher's answers are kept on disk.
     """
 
     losses: DistillSettings = field(default_factory=DistillSettings)
     method: Method = "together"
     feature_epochs: int = 0
     keep_features: float = 0.0
+    cached: bool = False
 
     def __post_init__(self) -> None:
         if self.method == "together":
@@ -89,14 +94,14 @@ def train_taught(
     if teacher is None:
         return fit(bundle, settings, None, out, False)
 
-    def make(losses: DistillSettings) -> Distiller:
+    def make(losses: DistillSettings, folder: Path) -> Distiller:
         return Distiller(
             teacher, bundle.cfg, losses, settings.batch_size, partial(images, teacher.cfg),
-            settings.seed,
+            settings.seed, folder / ANSWERS if lessons.cached else None,
         )  # fmt: skip
 
     if lessons.method == "together":
-        return fit(bundle, settings, make(lessons.losses), out, False)
+        return fit(bundle, settings, make(lessons.losses, out), out, False)
     overhaul, others = _parted(lessons)
     first = out / FEATURES
     kept = first / BUNDLE_IN_RUN
@@ -107,9 +112,19 @@ def train_taught(
             settings, epochs=lessons.feature_epochs, labels=False, validations=0, sparsity=0.0,
             sparse=type(settings.sparse)(),
         )  # fmt: skip
-        student = fit(bundle, alone, make(overhaul), first, True)
+        student = fit(bundle, alone, make(overhaul, first), first, True)
         student.save(kept)
-    return fit(student, settings, None if others is None else make(others), out, False)
+    return fit(student, settings, None if others is None else make(others, out), out, False)
+
+
+def require_cacheable(augmentation: Augmentation, settings: TrainSettings) -> None:
+    """Raises InputError where a picture does not come again as it was."""
+    if augmentation.changes or settings.multi_scale != 1:
+        raise InputError(
+            "--cache-teacher keeps answers to pictures that come again exactly: turn off what "
+            "changes them with --mosaic 0 --mixup 0 --copy-paste 0 --flip 0 --affine 0 --colour 0 "
+            "--multi-scale 1"
+        )
 
 
 def _parted(lessons: Lessons) -> tuple[DistillSettings, DistillSettings | None]:
