@@ -110,6 +110,7 @@ def test_stopped_in_the_first_stage_it_goes_on_from_there(place, capsys, monkeyp
         ("--temperature 0", "--temperature 0: expected above 0"),
         ("--cache-teacher", "--cache-teacher keeps answers to pictures that come again exactly"),
         ("--teacher nobody", "nobody"),
+        ("--method separate --profile-steps 2", "leave out --method separate"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, capsys):
@@ -117,6 +118,35 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, cap
     said = " ".join(capsys.readouterr().err.split())
     assert told in said and "Traceback" not in said
     assert not (place / "t").exists()
+
+
+def test_what_contradicts_the_first_stage_is_refused(place, capsys):
+    how = f"{DISTILL} --method separate --feature-epochs 1"
+    assert status(how) == 0
+    for change, told in {
+        "--loss overhaul=3": "begun with --loss overhaul=0.5",
+        "--unlabelled others": "begun with data",
+        "--size 96": "begun with --size 64x64",
+    }.items():
+        capsys.readouterr()
+        assert status(f"{how} {change} --resume") == 2
+        assert told in " ".join(capsys.readouterr().err.split())
+    assert status(f"{DISTILL} --resume") == 2
+    assert "begun with --method separate" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_same_classes_in_another_order_are_refused(place, capsys):
+    (place / "teacher/names.txt").write_text("dog\ncat\n")
+    assert status(DISTILL) == 2
+    assert "calls class 0 'dog', the data call it 'cat'" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def test_an_option_that_is_left_out_at_the_resume_is_told(place, capsys):
+    assert status(f"{DISTILL} --loss overhaul --teacher-statistics batch") == 0
+    assert status(f"{DISTILL} --loss overhaul --resume --epochs 2".replace("--epochs 1", "")) == 2
+    assert "begun with --statistics batch" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_teacher_of_other_classes_is_refused(place, capsys):

@@ -158,6 +158,15 @@ def test_a_sum_of_branches_needs_images():
         Distiller(teacher(), TINY, settings, 2, images(48))
 
 
+def test_classifiers_answer_in_classes_and_in_as_many():
+    ten, seven = (build("preresnet20", n, 32) for n in (10, 7))
+    bundle = Bundle(ten, random_weights(ten))
+    with pytest.raises(InputError, match="--loss boxes is for detectors"):
+        Distiller(bundle, ten, DistillSettings(read_losses("boxes")), 2)
+    with pytest.raises(InputError, match=r"has 7 classes, the teacher .* 10"):
+        Distiller(bundle, seven, DistillSettings(), 2)
+
+
 def test_two_of_a_kind():
     classifier = build("resnet18", 10, 32)
     with pytest.raises(InputError, match=r"is a detector, the teacher .* a classifier"):

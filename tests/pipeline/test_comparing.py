@@ -96,6 +96,22 @@ def test_the_table_and_the_document_say_the_same(finished):
     assert by_arm["taught"]["AP"] == taught
 
 
+def test_a_cfgs_weights_follow_the_seed_and_another_cfg_is_another_student(tmp_path):
+    from yolo_slim.cfg import render
+    from yolo_slim.data.describe import read_dataset
+    from yolo_slim.pipeline.recipe import ModelSpec
+    from yolo_slim.pipeline.start import model_of
+    from yolo_slim.zoo import build
+
+    make_digits(tmp_path / "digits", 8, 8, 128)
+    data = read_dataset(tmp_path / "digits/digits.yaml", None, None, "train")
+    (tmp_path / "s.cfg").write_text(render(build("yolov3-nano", 10, 64)))
+    spec = ModelSpec(cfg=tmp_path / "s.cfg")
+    key = "0.conv.weight"
+    first, again, other = (model_of(spec, data, data, seed).weights[key] for seed in (3, 3, 4))
+    assert first.equal(again) and not first.equal(other)
+
+
 def test_a_second_call_trains_nothing(finished, monkeypatch):
     from yolo_slim.pipeline import steps
 
@@ -118,6 +134,8 @@ def test_a_recipe_without_arms_is_told(finished, capsys):
         ('teacher = "teacher"', 'teacher = "techer"', "did you mean 'teacher'"),
         ("overhaul,logits", "overhal", "arm taught: --loss overhal"),
         ('loss = "overhaul,logits"', 'lost = "x"', "Did you mean 'loss'"),
+        ('teacher = "teacher"\n', "", "loss means nothing without a teacher"),
+        ("[compare.train]", '[compare.train]\nteacher = "nosuch"', "'nosuch' is no earlier step"),
         ("epochs = 1\nbatch_size = 8\nprecision = \"float32\"\n[[compare", "[[compare", "epochs"),
     ],
 )  # fmt: skip
@@ -126,6 +144,23 @@ def test_arms_that_are_none(tmp_path, old, new, told):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(RecipeError, match=told):
         read_recipe(tmp_path / "r.toml")
+
+
+def test_what_an_arm_does_not_say_is_as_all_have_it(tmp_path):
+    shared = '[compare.train]\nteacher = "teacher"\nloss = "overhaul=0.3"'
+    text = STEPS + ARMS.replace("[compare.train]", shared)
+    (tmp_path / "r.toml").write_text(text)
+    spec = read_recipe(tmp_path / "r.toml").compare
+    steps = [spec.step(arm) for arm in spec.arm]
+    assert [step.loss for step in steps] == ["overhaul=0.3", "overhaul=0.3", "overhaul,logits"]
+    assert {step.teacher for step in steps} == {"teacher"}
+
+
+def test_an_untrained_model_teaches_nobody(finished, capsys):
+    text = STEPS + ARMS.replace('teacher = "teacher"', 'teacher = "model"')
+    (finished / "random.toml").write_text(text)
+    assert status("compare", str(finished / "random.toml"), "--out", str(finished / "r")) == 2
+    assert "the model was never trained" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_arm_may_share_out_its_epochs(tmp_path):

@@ -139,3 +139,11 @@ def test_random_weights_are_not_pruned(finished, capsys, tmp_path):
     assert caught.value.code == 2
     assert "train it first" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_the_page_draws_every_term_of_the_log(finished):
+    from yolo_slim.pipeline.summary import CURVES
+
+    header = (finished[1] / "02-sparse/metrics.csv").read_text().splitlines()[0].split(",")
+    terms = {name for name in header if name.startswith("teacher_")}
+    assert len(terms) == 3 and terms | {"loss", "box", "classes"} <= set(CURVES)

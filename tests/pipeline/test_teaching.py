@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.bundle import Bundle
 from yolo_slim.distill.settings import DistillSettings, read_losses
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.teaching import Lessons, train_taught
@@ -61,16 +61,6 @@ def test_separate_is_features_then_labels(tmp_path):
 def test_features_alone_leave_nothing_beside_the_labels(tmp_path):
     (_, then), _, _ = learned(tmp_path, lessons("overhaul", "separate", 1))
     assert then[0] is None
-
-
-def test_what_the_first_stage_came_to_is_not_trained_again(tmp_path):
-    how = lessons("overhaul", "separate", 2)
-    _, _, student = learned(tmp_path, how)
-    kept = load_bundle(tmp_path / "run/features/bundle")
-    key = "0.conv.weight"
-    torch.testing.assert_close(kept.weights[key], student.weights[key] + 1)
-    again, _, _ = learned(tmp_path, how)
-    assert [features for *_, features in again] == [False]
 
 
 def test_without_a_teacher_it_is_plain_training(tmp_path):

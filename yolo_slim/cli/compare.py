@@ -21,7 +21,7 @@ from yolo_slim.pipeline.comparing import compare as run_arms
 
 
 def compare(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe with [compare]; see recipes/.")],
+    recipe: Annotated[Path, typer.Argument(help="TOML recipe that has arms to compare.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder; a second call goes on in it.")],
     threads: Threads = None,
     json: JsonFile = None,

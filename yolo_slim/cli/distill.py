@@ -140,6 +140,8 @@ def distill(
             f"--unlabelled {unlabelled}: pictures without labels are for --method separate, whose "
             "first stage needs none"
         )
+    if profile_steps and method == "separate":
+        raise InputError("--profile-steps times one training: leave out --method separate")
     if feature_epochs is None:
         feature_epochs = max(1, epochs // 2) if method == "separate" else 0
     losses = DistillSettings(

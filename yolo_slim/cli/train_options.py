@@ -69,7 +69,7 @@ KeepZeros = Annotated[
     ),
 ]
 Teacher = Annotated[
-    str | None, typer.Option(help="A trained model with the same heads to learn from.")
+    str | None, typer.Option(help="A trained model of the same classes to learn from.")
 ]
 Distill = Annotated[float, typer.Option(min=0, help="Weight of the teacher's opinion.")]
 BatchSize = Annotated[

@@ -64,6 +64,10 @@ def _require_free(asked: Request) -> None:
         raise InputError(
             f"{out} holds a training already: --resume goes on, or choose another --out"
         )
+    separate = asked.lessons.method == "separate"
+    if asked.resume and asked.begun and asked.first_checkpoint.exists() != separate:
+        begun = "without" if separate else "with"
+        raise InputError(f"{out} was begun {begun} --method separate: give the same")
     if asked.resume and not asked.begun:
         raise InputError(f"{out} holds no checkpoint to resume from; leave out --resume")
 
@@ -93,6 +97,8 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
     bundle = _start(asked, source, train_data)
     settings = settings_of(bundle.cfg, asked.settings, asked.loss)
     teacher = _teacher(asked)
+    if teacher is not None and asked.lessons.losses.outputs:
+        _require_same_names(teacher, bundle, asked.teacher)
     augmentation = augmentation_of(bundle.cfg, asked.pictures)
     if asked.lessons.cached:
         require_cacheable(augmentation, settings)
@@ -159,6 +165,17 @@ def _teacher(asked: Request) -> Bundle | None:
     if asked.teacher is None:
         return None
     return load_model(ModelSource(asked.teacher, size_px=asked.size))
+
+
+def _require_same_names(teacher: Bundle, student: Bundle, named: str | None) -> None:
+    """Raises InputError for the same classes in another order: answers would be mixed up."""
+    theirs, ours = teacher.class_names, student.class_names
+    if len(theirs) == len(ours) and theirs != ours:
+        first = next(k for k in range(len(ours)) if theirs[k] != ours[k])
+        raise InputError(
+            f"the teacher {named} calls class {first} {theirs[first]!r}, the data call it "
+            f"{ours[first]!r}: its answers cannot be compared; name --loss overhaul alone"
+        )
 
 
 def _start(asked: Request, source: ModelSource, data: Dataset) -> Bundle:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Conv, Shortcut
+from yolo_slim.cfg import Cfg, Conv, Shortcut, infer_shapes
 from yolo_slim.distill.cache import TeacherCache
 from yolo_slim.distill.margin import (
     MIN_IMAGES,
@@ -58,6 +58,8 @@ class Distiller:
         self.settings, self.student, self.teacher_cfg = settings, student, teacher.cfg
         detects = bool(student.heads)
         _require_same_kind(student, teacher.cfg)
+        if not detects and settings.outputs:
+            _require_same_classes(student, teacher.cfg, settings)
         self.pairs = match_taps(student, teacher.cfg, settings.taps) if settings.overhaul else []
         self.heads = match_heads(student, teacher.cfg) if detects and settings.outputs else []
         self.before_activation = settings.position == "before"
@@ -208,6 +210,19 @@ def _measured(
 def _activation(cfg: Cfg, section: int) -> str:
     found = cfg[section]
     return found.activation if isinstance(found, Conv | Shortcut) else "linear"
+
+
+def _require_same_classes(student: Cfg, teacher: Cfg, settings: DistillSettings) -> None:
+    """Raises InputError where two classifiers' answers cannot be compared."""
+    named = {name for name, _ in settings.losses} & {"objectness", "boxes"}
+    if named:
+        raise InputError(f"--loss {min(named)} is for detectors: a classifier has classes alone")
+    values = [infer_shapes(cfg)[-1].values for cfg in (student, teacher)]
+    if values[0] != values[1]:
+        raise InputError(
+            f"the student {student.source} has {values[0]} classes, the teacher {teacher.source} "
+            f"{values[1]}: their outputs cannot be compared"
+        )
 
 
 def _require_same_kind(student: Cfg, teacher: Cfg) -> None:

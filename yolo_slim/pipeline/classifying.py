@@ -25,6 +25,7 @@ from yolo_slim.data.folders import (
 )
 from yolo_slim.errors import DataError, InputError
 from yolo_slim.nn.decode import class_logits
+from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
@@ -108,11 +109,13 @@ def train_classifier(
             bundle, pictures, collate_labelled, settings, out, guidance=guidance,
             score=None if features else score, label=FEATURES if features else "train",
             resume=resume, console=console,
+            told={"teacher": "none" if teacher is None else fingerprint(teacher)},
         )  # fmt: skip
 
     def shown(cfg: Cfg) -> Iterator[torch.Tensor]:
         calm = LabelledSet(training, cfg.input_hw, None, channels=cfg.net.channels)
-        loader = DataLoader(calm, batch_size=BATCH, shuffle=True, collate_fn=collate_labelled)
+        loader = DataLoader(calm, batch_size=BATCH, shuffle=True, collate_fn=collate_labelled,
+                            generator=torch.Generator().manual_seed(settings.seed))  # fmt: skip
         for images, _, _ in islice(loader, math.ceil(N_MEASURED / BATCH)):
             yield images.float() / 255
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
 from yolo_slim.pipeline.circumstances import circumstances
-from yolo_slim.pipeline.compress import Compression, compress
-from yolo_slim.pipeline.recipe import CompareSpec, read_recipe
+from yolo_slim.pipeline.compress import Compression, compress, require_run
+from yolo_slim.pipeline.fingerprint import fingerprint
+from yolo_slim.pipeline.recipe import START, CompareSpec, read_recipe
 from yolo_slim.pipeline.recipe_steps import Arm
 from yolo_slim.pipeline.start import Start, digest, model_of, read_start
 from yolo_slim.pipeline.steps import StepRunner
@@ -56,9 +57,19 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
             f"{recipe_path} has no [compare]: expected seeds, [compare.train] and two or more "
             "[[compare.arm]]"
         )
-    if spec.student is not None:  # known to be there before the steps are done
-        before = read_start(recipe, out, Console(quiet=True))
-        model_of(spec.student, before.train_data, before.val_data, spec.seeds[0])
+    require_run(out)
+    before = read_start(recipe, out, Console(quiet=True))  # faults are told before steps are done
+    if spec.student is not None:
+        student = model_of(spec.student, before.train_data, before.val_data, spec.seeds[0])
+        sizes = student.cfg.input_hw, before.bundle.cfg.input_hw
+        if any(spec.step(arm).teacher for arm in spec.arm) and sizes[0] != sizes[1]:
+            raise InputError(
+                f"compare: the student's input is {sizes[0]} (height, width), that of the model "
+                f"{sizes[1]}: give both the same size"
+            )
+    for arm in spec.arm:
+        if spec.step(arm).teacher == START and not before.trained:
+            raise InputError(f"arm {arm.name}: the model was never trained; name a step as teacher")
     run = compress(recipe_path, out, console, threads)
     rows: dict[str, list[StepRow]] = {arm.name: [] for arm in spec.arm}
     for seed in spec.seeds:
@@ -104,7 +115,7 @@ def _row(
     arm: Arm,
 ) -> StepRow:  # fmt: skip
     step = spec.step(arm).model_copy(update={"name": f"{arm.name}-{seed}"})
-    student = "" if spec.student is None else spec.student.model_dump_json()
+    student = fingerprint(start.bundle)
     augment = run.recipe.augment.model_dump_json()
     key = digest(run.key, student, step.model_dump_json(), augment, str(seed))
     return runner.step(number, step, start.bundle, list(run.steps), key).row

@@ -55,12 +55,18 @@ def compress(recipe_path: Path, out: Path, console: Console, threads: int | None
     Raises RecipeError, DataError or another InputError before anything is computed.
     """
     recipe = read_recipe(recipe_path)
+    require_run(out)
+    return _Runner(recipe, recipe_path.read_text(), out, console, threads).run()
+
+
+def require_run(out: Path) -> None:
+    """Raises InputError for a folder that holds other things, OSError for one that cannot be
+    written."""
     if not is_run(out):
         raise InputError(
             f"{out} exists and is no run of compress: nothing was written; choose another --out"
         )
     require_writable(out / RECIPE)
-    return _Runner(recipe, recipe_path.read_text(), out, console, threads).run()
 
 
 class _Runner:

@@ -131,15 +131,19 @@ class CompareSpec(Strict):
             if len(set(values)) < len(values):
                 raise ValueError(f"{what}s must differ, found {list(values)}")
         for arm in self.arm:
+            step = self.step(arm)
             try:
-                self.step(arm).lessons()
+                step.lessons()
             except InputError as error:
                 raise ValueError(f"arm {arm.name}: {error}") from None
+            idle = arm.model_fields_set - {"name", "epochs", "teacher"}
+            if step.teacher is None and idle:
+                raise ValueError(f"arm {arm.name}: {min(idle)} means nothing without a teacher")
         return self
 
     def step(self, arm: Arm) -> TrainStep:
         """The training of an arm."""
-        return self.train.model_copy(update=arm.model_dump(exclude_none=True))
+        return self.train.model_copy(update=arm.model_dump(exclude_unset=True))
 
 
 class Recipe(Strict):
@@ -155,7 +159,7 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Recipe:
-        earlier = [START]
+        earlier, teachers = [START], [START]
         folded = quantized = False
         for number, step in enumerate(self.step, start=1):
             where = f"step {number} ({step.name})"
@@ -164,21 +168,25 @@ class Recipe(Strict):
             if isinstance(step, TrainStep | PruneStep | RepeatStep) and folded:
                 raise ValueError(f"{where}: {step.verb} needs BatchNorm, which quantize has folded")
             for single in step.step if isinstance(step, RepeatStep) else (step,):
-                _require_known_teacher(single, where, earlier)
+                _require_known_teacher(single, where, teachers)
             if isinstance(step, QuantizeStep):
                 folded = quantized = True
             if isinstance(step, ExportStep) and step.int8 and not quantized:
                 raise ValueError(f"{where}: int8 = {step.int8!r} needs a quantize step before it")
             earlier.append(step.name)
-        for arm in self.compare.arm if self.compare else ():
-            _require_known_teacher(arm, f"arm {arm.name}", earlier)
-        if self.compare and self.compare.student is None and folded:
+            if not isinstance(step, RepeatStep):  # whose rounds have names of their own
+                teachers.append(step.name)
+        if self.compare is None:
+            return self
+        for arm in self.compare.arm:
+            _require_known_teacher(self.compare.step(arm), f"arm {arm.name}", teachers)
+        if self.compare.student is None and folded:
             raise ValueError("compare: the steps end in a bundle without BatchNorm; name a student")
         return self
 
 
-def _require_known_teacher(step: SingleStep | Arm, where: str, earlier: list[str]) -> None:
-    if isinstance(step, TrainStep | Arm) and step.teacher not in (None, *earlier):
+def _require_known_teacher(step: SingleStep, where: str, earlier: list[str]) -> None:
+    if isinstance(step, TrainStep) and step.teacher not in (None, *earlier):
         near = difflib.get_close_matches(str(step.teacher), earlier, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{where}: teacher {step.teacher!r} is no earlier step{hint}")

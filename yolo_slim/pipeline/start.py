@@ -68,7 +68,7 @@ def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
 
 
 def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int) -> Bundle:
-    """The model that a recipe names, for these data; a zoo name's weights are drawn with `seed`."""
+    """The model that a recipe names, for these data; weights it has none of are drawn by `seed`."""
     name = spec.zoo or str(spec.cfg or spec.bundle)
     source = ModelSource(name, weights=spec.weights, size_px=spec.size)
     n_classes = len(train_data.class_names)
@@ -84,7 +84,8 @@ def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int)
     if spec.anchors == "fit":
         anchors_wh = fitted_anchors(cfg, train_data, seed)
         cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in anchors_wh])
-    weights = bundle.weights if spec.zoo is None else random_weights(cfg, seed)
+    drawn = spec.zoo is not None or (spec.cfg is not None and spec.weights is None)
+    weights = random_weights(cfg, seed) if drawn else bundle.weights
     return replace(bundle, cfg=cfg, weights=weights, class_names=tuple(train_data.class_names))
 
 

@@ -16,6 +16,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
 from yolo_slim.console import note, warn
 from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
 from yolo_slim.pipeline.prune_document import PLAN, prune_document
@@ -72,6 +73,8 @@ class StepRunner:
             teacher = next((d.bundle for d in done if d.name == step.teacher), None)
             if teacher is None and step.teacher == START:
                 teacher = self.start.bundle
+            if teacher is None and step.teacher is not None:
+                raise InputError(f"step {step.name}: its teacher {step.teacher!r} is not there")
             what = (
                 f"train {step.epochs} epochs"
                 + (f", sparsity {step.sparsity:g}" if step.sparsity else "")

@@ -29,6 +29,11 @@ from yolo_slim.video.draw import draw
 
 N_PICTURES = 4
 SHOWN_CONF = 0.3
+CURVES = (
+    "loss", "box", "objectness", "classes", "overhaul", "teacher_objectness", "teacher_classes",
+    "teacher_boxes", "AP", "AP50",
+)  # fmt: skip
+"""Columns of a training's log that the page draws."""
 
 
 def as_report(run: Compression) -> Report:
@@ -126,7 +131,7 @@ def _curves(run: Compression) -> dict[str, dict[str, tuple[list[float], list[flo
 def _read_log(path: Path, shown: dict[str, tuple[list[float], list[float]]]) -> None:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            for key in ("loss", "box", "objectness", "classes", "teacher", "AP", "AP50"):
+            for key in CURVES:
                 if row.get(key):
                     epochs, values = shown.setdefault(key, ([], []))
                     epochs.append(float(row["epoch"]) + 1)

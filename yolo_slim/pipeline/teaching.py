@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, is_bundle, load_bundle
+from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.distill.distiller import Distiller
@@ -88,8 +88,8 @@ def train_taught(
 ) -> Bundle:
     """Trains, by `fit`, as the lessons say; without a teacher it is plain training.
 
-    images: training images as the teacher takes them, for margins that have to be measured. What
-    the first stage of 'separate' came to lies in out/FEATURES, and is gone on from if it is there.
+    images: training images as the teacher takes them, for margins that have to be measured. The
+    first stage of 'separate' lies in out/FEATURES; resumed after its end, it is not trained again.
     """
     if teacher is None:
         return fit(bundle, settings, None, out, False)
@@ -104,17 +104,13 @@ def train_taught(
         return fit(bundle, settings, make(lessons.losses, out), out, False)
     overhaul, others = _parted(lessons)
     first = out / FEATURES
-    kept = first / BUNDLE_IN_RUN
-    if is_bundle(kept):
-        student = load_bundle(kept)
-    else:
-        alone = replace(
-            settings, epochs=lessons.feature_epochs, labels=False, validations=0, sparsity=0.0,
-            sparse=type(settings.sparse)(),
-        )  # fmt: skip
-        student = fit(bundle, alone, make(overhaul, first), first, True)
-        student.save(kept)
-    return fit(student, settings, None if others is None else make(others, out), out, False)
+    alone = replace(
+        settings, epochs=lessons.feature_epochs, labels=False, validations=0, sparsity=0.0,
+        sparse=type(settings.sparse)(),
+    )  # fmt: skip
+    then = None if others is None else make(others, out)  # before an hour of features, not after
+    student = fit(bundle, alone, make(overhaul, first), first, True)
+    return fit(student, settings, then, out, False)
 
 
 def require_cacheable(augmentation: Augmentation, settings: TrainSettings) -> None:

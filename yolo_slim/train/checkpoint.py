@@ -122,7 +122,9 @@ def resumable(checkpoint: Path, module: Any) -> dict[str, Any]:
             f"{checkpoint} is of another model ({len(differ)} tensors differ, such as "
             f"{min(differ)}): name the model that it was begun with, or {start_anew}"
         )
-    for option, now in module.circumstances().items():
+    circumstances = module.circumstances()
+    for option in {**begun, **circumstances}:
+        now = circumstances.get(option)
         if option != "--epochs" and begun.get(option) != now:
             raise InputError(
                 f"{checkpoint} was begun with {option} {_told(begun.get(option))}, and now it is "

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from yolo_slim.bundle import Bundle
 from yolo_slim.console import note, plain_console, warn
 from yolo_slim.errors import InputError
-from yolo_slim.processes import is_first_process
+from yolo_slim.processes import is_first_process, n_processes
 from yolo_slim.train.average import Average
 from yolo_slim.train.batches import BatchLoader
 from yolo_slim.train.checkpoint import (
@@ -91,7 +91,8 @@ def train(
         bundle,
         settings,
         n_optimizer_steps(
-            max(1, len(loader) // (machines.devices * machines.n_nodes)), settings.accumulate
+            max(1, len(loader) // (machines.devices * machines.n_nodes // n_processes())),
+            settings.accumulate,
         ),
         guidance,
         score,
