@@ -146,7 +146,7 @@ def test_the_same_classes_in_another_order_are_refused(place, capsys):
 def test_an_option_that_is_left_out_at_the_resume_is_told(place, capsys):
     assert status(f"{DISTILL} --loss overhaul --teacher-statistics batch") == 0
     assert status(f"{DISTILL} --loss overhaul --resume --epochs 2".replace("--epochs 1", "")) == 2
-    assert "begun with --statistics batch" in " ".join(capsys.readouterr().err.split())
+    assert "begun with --teacher-statistics batch" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_teacher_of_other_classes_is_refused(place, capsys):

@@ -52,7 +52,9 @@ def _table(comparison: Comparison) -> Table:
         gain = ""
         if arm is not control:
             difference, error = paired_gain(arm, control)
-            gain = f"{100 * difference:+.2f} ± {100 * error:.2f}"
+            gain = f"{100 * difference:+.2f}"
+            if len(comparison.seeds) > 1:
+                gain += f" ± {100 * error:.2f}"
         table.add_row(
             arm.name, *(f"{100 * AP:.2f}" for AP in arm.APs),
             f"{100 * mean:.2f} ± {100 * deviation:.2f}", gain,

@@ -84,7 +84,8 @@ class DistillSettings:
         default = DistillSettings()
         for name in ("position", "margin", "partial", "statistics", "temperature"):
             if getattr(self, name) != getattr(default, name):
-                changed[name] = getattr(self, name)
+                option = "teacher_statistics" if name == "statistics" else name
+                changed[option] = getattr(self, name)
         if self.taps:
             changed["taps"] = ",".join(f"{mine}:{theirs}" for mine, theirs in self.taps)
         return changed

@@ -110,7 +110,7 @@ class DetectorModule(pl.LightningModule):
 
     def _lessons(self) -> dict[str, Any]:
         lessons = {} if self.guidance is None else self.guidance.told()
-        return {f"--{name}": str(value) for name, value in lessons.items()}
+        return {f"--{name.replace('_', '-')}": str(value) for name, value in lessons.items()}
 
     def setup(self, stage: str) -> None:
         if n_processes() > 1 and self.settings.machines.sync_batchnorm:
