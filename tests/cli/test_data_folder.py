@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command_line import told
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -35,12 +35,6 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "yolo/train/labels").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def told(command: str, capsys) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    return int(ended.value.code or 0), capsys.readouterr().err
 
 
 COMMANDS = [

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command_line import status
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cli import main
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -46,12 +46,6 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(tmp_path / "teacher")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def status(command: str) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main(command.split())
-    return int(caught.value.code or 0)
 
 
 def test_together_with_another_backbone(place):

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import status
 from typer.main import get_command
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cli import main
 from yolo_slim.cli.app import app
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -31,12 +31,6 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "thesis.txt").write_text("dear")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def status(command: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    return int(ended.value.code or 0)
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from command_line import told
 from typer.main import get_command
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cli import main
 from yolo_slim.cli.app import app
 from yolo_slim.cli.prune_effects import NEEDS, Wish, require_effects
 from yolo_slim.cli.prune_words import as_option, typed_step
@@ -23,12 +23,6 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     Bundle(cfg, random_weights(cfg)).save(tmp_path / "model")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def told(command: str, capsys) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    return int(ended.value.code or 0), capsys.readouterr().err
 
 
 ZEROS = "it is for --granularity weight"

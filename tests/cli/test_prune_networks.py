@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from command_line import told
 
 from yolo_slim import bundle
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.pipeline import prune_step, pruning, sweeping
@@ -31,12 +31,6 @@ def place(tmp_path, monkeypatch) -> Path:
     fold_batchnorm(load_bundle(tmp_path / "model")).save(tmp_path / "folded")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def told(command: str, capsys) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    return int(ended.value.code or 0), capsys.readouterr().err
 
 
 FOLDED = "error: prune needs BatchNorm, and folded/model.cfg has none left"

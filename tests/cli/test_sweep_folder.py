@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import told
 
 from yolo_slim.bundle import load_bundle
-from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
 from yolo_slim.pipeline import sweeping
 from yolo_slim.zoo import build
@@ -31,12 +31,6 @@ def place(tmp_path, monkeypatch, random_bundle) -> Path:
     monkeypatch.setattr(sweeping, "numbers_on", lambda _: lambda _: {"AP": 0.5, "AP50": 0.6})
     monkeypatch.setattr(sweeping, "bundle_latency_ms", lambda *_: 1.0)
     return tmp_path
-
-
-def told(command: str, capsys) -> tuple[int, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(command.split())
-    return int(ended.value.code or 0), capsys.readouterr().err
 
 
 SWEPT = {"bundle", "metrics.csv", "sweep.csv", "sweep.json", "sweep.html"}

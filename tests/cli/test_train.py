@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command_line import status
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cli import main
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -44,12 +44,6 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "boxes.json").write_text(json.dumps(document))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def status(command: str) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main(command.split())
-    return int(caught.value.code or 0)
 
 
 def test_show_batch_draws_what_is_trained_on(place):
