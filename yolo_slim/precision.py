@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from yolo_slim.errors import BundleError
@@ -62,6 +63,10 @@ class Precision:
     def of(self, link: int) -> Range:
         """Range of a section's output; of the image for link -1."""
         return self.image if link < 0 else self.outputs[link]
+
+    def without(self, sections: Collection[int]) -> Precision:
+        """The plan with these convolutions in float."""
+        return replace(self, convs={k: v for k, v in self.convs.items() if k not in sections})
 
     def to_json(self) -> str:
         return json.dumps({"format": "yolo_slim precision 1", **asdict(self)}, indent=1)

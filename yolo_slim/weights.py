@@ -80,13 +80,17 @@ def weights_of(network: nn.Module) -> Weights:
 
 
 def network_of(
-    cfg: Cfg, weights: Mapping[str, Tensor], precision: Precision | None = None
+    cfg: Cfg,
+    weights: Mapping[str, Tensor],
+    precision: Precision | None = None,
+    learn_ranges: bool = False,
 ) -> Network:
     """A network of `cfg` that holds a copy of `weights`, in evaluation mode."""
-    network = Network(cfg, precision)
+    network = Network(cfg, precision, learn_ranges)
     dtype = next(iter(weights.values())).dtype
     missing, unexpected = network.to(dtype).load_state_dict(dict(weights), strict=False)
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    missing = [key for key in missing if not key.startswith("grids.")]  # they have their start
     if missing or unexpected:
         raise WeightsError(f"{cfg.source}: missing {missing[:3]}, unexpected {unexpected[:3]}")
     return network.eval()

@@ -7,19 +7,16 @@ import pytest
 import torch
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Conv, Maxpool, Upsample, parse
+from yolo_slim.cfg import Conv, Maxpool, Route, Upsample, moved_from, parse, same_values
 from yolo_slim.errors import InputError
 from yolo_slim.precision import Range
-from yolo_slim.quantize.calibrate import Observer, quantize
-from yolo_slim.quantize.plan import int8_convs, ranged_outputs, same_values
+from yolo_slim.prune.recalibrate import recalibrate
+from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.quantize.plan import decide, int8_convs, ranged_outputs
+from yolo_slim.quantize.settings import QuantizeSettings
+from yolo_slim.quantize.unlike import SUSPICIOUS
 from yolo_slim.weights import network_of
 from yolo_slim.zoo import build
-
-
-def observed(values: torch.Tensor) -> Range:
-    observer = Observer(seed=0)
-    observer.update(values)
-    return observer.range()
 
 
 @pytest.fixture
@@ -62,42 +59,6 @@ def test_no_range_of_nonsense(low, high):
         Range(low, high)
 
 
-# --- observing ------------------------------------------------------------------------------------
-
-
-def test_values_that_fill_their_range_are_not_clipped():
-    found = observed(torch.linspace(-1, 3, 4096))
-    assert (found.low, found.high) == pytest.approx((-1, 3), abs=0.15)
-
-
-def test_outliers_do_not_stretch_the_grid():
-    values = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
-    values[7], values[8] = 60.0, -60.0
-    assert observed(values).high < 30
-
-
-def test_the_range_is_the_best_of_any_shrinkage():
-    """Against a search of its own in numpy over the same kind of candidates."""
-    values = torch.randn(4000, generator=torch.Generator().manual_seed(1)) ** 3
-    found = observed(values)
-
-    def error(share: float) -> float:
-        scale, zero = Range(float(values.min()) * share, float(values.max()) * share).unsigned_grid
-        steps = np.clip(np.rint(values.numpy() / scale) + zero, 0, 255)
-        return float(np.mean(((steps - zero) * scale - values.numpy()) ** 2))
-
-    share = found.high / float(values.max())
-    assert error(share) <= 1.2 * min(error(s) for s in np.linspace(0.3, 1, 60))
-
-
-def test_what_is_seen_later_counts_too():
-    observer = Observer(seed=0)
-    observer.update(torch.linspace(0, 1, 4096))
-    observer.update(torch.linspace(-4, 4, 4096))
-    found = observer.range()
-    assert (found.low, found.high) == pytest.approx((-4, 4), abs=0.5)
-
-
 # --- plans ----------------------------------------------------------------------------------------
 
 
@@ -110,6 +71,70 @@ def test_all_but_heads_and_gates_run_in_int8():
     )
     assert int8_convs(cfg) == (0,)
     assert ranged_outputs(cfg) == (0, 3)
+
+
+def test_every_decision_has_its_reason():
+    cfg = parse(
+        "[net]\nwidth=16\nheight=16\n[convolutional]\nfilters=12\nsize=3\npad=1\n"
+        "[convolutional]\nfilters=12\ngroups=12\nsize=3\npad=1\n"
+        "[convolutional]\nfilters=16\nsize=3\npad=1\n"
+        "[convolutional]\nfilters=16\ngroups=16\nsize=3\npad=1\n"
+        "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n"
+        "[yolo]\nmask=0\nanchors=4,4\nclasses=1\n"
+    )
+    found = decide(cfg, keep_float=(2,))
+    assert {i: d.int8 for i, d in found.items()} == {0: True, 1: False, 2: False, 3: True, 4: False}
+    assert "no multiple of 8" in found[1].reason
+    assert "as asked" in found[2].reason
+    assert "head" in found[4].reason
+    with pytest.raises(InputError, match=r"section 5 .* is yolo, not a convolution"):
+        decide(cfg, keep_float=(5,))
+
+
+def test_sections_stay_in_float_where_asked(bundle):
+    kept = int8_convs(bundle.cfg)[2]
+    int8 = quantize(bundle, batches(), QuantizeSettings(keep_float=(kept,)))
+    assert kept not in int8.precision.convs
+    assert set(int8.precision.convs) == set(int8_convs(bundle.cfg)) - {kept}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        QuantizeSettings("minmax"), QuantizeSettings("entropy"), QuantizeSettings("percentile"),
+        QuantizeSettings(weights="mse"), QuantizeSettings(equalize=False),
+        QuantizeSettings(correct_bias=True),
+    ],
+)  # fmt: skip
+def test_every_method_stays_near_the_float_network(settings, bundle):
+    int8 = quantize(bundle, batches(4), settings)
+    x = batches(1, seed=5)[0]
+    with torch.no_grad():
+        exact = network_of(bundle.cfg, bundle.weights)(x)
+        rounded = network_of(int8.cfg, int8.weights, int8.precision)(x)
+    for a, b in zip(exact, rounded, strict=True):
+        assert 0 < (a - b).square().mean().sqrt() < 0.35 * a.std()
+
+
+def test_images_that_are_not_0_to_1_are_refused(bundle):
+    with pytest.raises(InputError, match=r"from 0 to 255: expected 0\.\.1"):
+        quantize(bundle, [torch.tensor([0.0, 255.0]).repeat(6144).view(1, 3, 64, 64)])
+
+
+def test_a_method_that_is_none_is_refused():
+    with pytest.raises(InputError, match="--calibrator best: expected one of mse, minmax"):
+        QuantizeSettings("best")  # type: ignore[arg-type]
+
+
+def test_pictures_of_another_kind_are_seen(bundle):
+    """The statistics of BatchNorm are those of noise around 0.5; these are nearly black."""
+    trained = recalibrate(bundle, batches(8))
+
+    def unlike(images):
+        return quantize(trained, images).history[-1].result["unlike_training"]
+
+    assert unlike(batches(4, seed=9)) < SUSPICIOUS
+    assert unlike([b / 255 for b in batches(4, seed=9)]) > SUSPICIOUS
 
 
 def test_quantize_gives_a_folded_bundle_with_a_range_for_all_that_is_read(bundle):
@@ -129,25 +154,35 @@ def test_quantize_gives_a_folded_bundle_with_a_range_for_all_that_is_read(bundle
     assert int8.history[-1].settings == {"images": 8}
 
 
-def test_what_only_moves_values_has_its_source_s_range(bundle, random_bundle):
+def test_what_is_moved_or_joined_has_one_scale(bundle, random_bundle):
+    """What TensorRT asks for around a concatenation, too."""
     for made in (bundle, random_bundle(build("yolov3-tiny", 2, 64), dtype=torch.float32)):
-        precision = quantize(made, batches()).precision
-        moved = [i for i, s in enumerate(made.cfg) if isinstance(s, Maxpool | Upsample)]
-        assert moved
-        for index in moved:
-            assert same_values(made.cfg, index) == index - 1
-            assert precision.outputs[index] == precision.outputs[index - 1]
+        outputs = quantize(made, batches()).precision.outputs
+        moving = [i for i, s in enumerate(made.cfg) if isinstance(s, Maxpool | Upsample | Route)]
+        assert moving
+        for index in moving:
+            for source in moved_from(made.cfg, index):
+                assert outputs[index] == outputs[source]
+
+
+def test_what_is_computed_anew_has_a_scale_of_its_own():
+    cfg = build("yolov3", 2, 64)
+    groups = same_values(cfg, ranged_outputs(cfg))
+    convs = [i for i, s in enumerate(cfg) if isinstance(s, Conv) and i in groups]
+    assert len({groups[i] for i in convs}) > 0.8 * len(convs)
 
 
 def test_ranges_hold_what_the_network_makes(bundle):
-    precision = quantize(bundle, batches()).precision
-    network = network_of(bundle.cfg, bundle.weights)
+    int8 = quantize(bundle, batches())
+    precision, groups = int8.precision, same_values(int8.cfg, int8.precision.outputs)
+    network = network_of(int8.cfg, int8.weights)
     with torch.no_grad():
         _, taps = network.forward_with_taps(torch.cat(batches()), list(precision.outputs))
     for index, found in precision.outputs.items():
-        # Never wider than what was seen, and most of it lies inside.
-        assert found.low >= min(float(taps[index].min()), 0) - 1e-4
-        assert found.high <= max(float(taps[index].max()), 0) + 1e-4
+        # Never wider than what was seen in its group, and most of it lies inside.
+        values = torch.cat([taps[i].flatten() for i in taps if groups[i] == groups[index]])
+        assert found.low >= min(float(values.min()), 0) - 1e-4
+        assert found.high <= max(float(values.max()), 0) + 1e-4
         inside = (taps[index] >= found.low - 1e-5) & (taps[index] <= found.high + 1e-5)
         assert inside.float().mean() > 0.97
 
@@ -159,7 +194,7 @@ def test_calibration_is_the_same_every_time(bundle):
 
 def test_progress_counts_images(bundle):
     told: list[int] = []
-    quantize(bundle, batches(3), told.append)
+    quantize(bundle, batches(3), progress=told.append)
     assert told == [4, 8, 12]
 
 

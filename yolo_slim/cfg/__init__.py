@@ -16,6 +16,7 @@ from yolo_slim.cfg.edit import (
 )
 from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
+from yolo_slim.cfg.moves import moved_from, same_values
 from yolo_slim.cfg.scale import Candidate, reward, scale, search
 from yolo_slim.cfg.sections import (
     ACTIVATIONS,
@@ -105,6 +106,7 @@ __all__ = [
     "infer_shapes",
     "input_shape",
     "measure",
+    "moved_from",
     "narrow",
     "net_keys",
     "parse",
@@ -113,6 +115,7 @@ __all__ = [
     "residual_blocks",
     "resize",
     "reward",
+    "same_values",
     "scale",
     "search",
     "tensor_shapes",

@@ -72,9 +72,11 @@ class ConvBlock(Activated):
         self.weight_scales: Tensor | None
         self.register_buffer("weight_scales", None, persistent=False)
 
-    def quantize_weights(self, scales: tuple[float, ...]) -> None:
-        """From now on the kernel is rounded to -127..127 steps of its channel's scale."""
-        self.weight_scales = torch.tensor(scales)
+    def quantize_weights(self, scales: tuple[float, ...] | None) -> None:
+        """From now on the kernel is rounded to -127..127 steps of its channel's scale; None ends
+        it."""
+        device = self.conv.weight.device
+        self.weight_scales = None if scales is None else torch.tensor(scales, device=device)
 
     def before_activation(self, x: Tensor) -> Tensor:
         x = self.convolve(x)

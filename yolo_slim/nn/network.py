@@ -16,8 +16,10 @@ from yolo_slim.cfg import (
     Shortcut,
     infer_shapes,
     input_shape,
+    same_values,
 )
 from yolo_slim.nn.blocks import Activated, ConvBlock, SharedConvBlock, build_block
+from yolo_slim.nn.fake_quant import Grids
 from yolo_slim.precision import Precision
 
 
@@ -29,7 +31,8 @@ class Network(nn.Module):
     where there is no head.
 
     With a `precision`, activations and kernels of the INT8 convolutions are rounded on the way
-    (fake quantization: symmetric, zero point 0, one step per tensor, one per kernel channel).
+    (fake quantization: symmetric, zero point 0, one step per tensor, one per kernel channel); with
+    learn_ranges the steps of the maps are parameters, see fake_quant.Grids.
 
     >>> from yolo_slim.zoo import build
     >>> network = Network(build("yolov3-tiny", size_px=32))
@@ -40,10 +43,11 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, cfg: Cfg, precision: Precision | None = None) -> None:
+    def __init__(
+        self, cfg: Cfg, precision: Precision | None = None, learn_ranges: bool = False
+    ) -> None:
         super().__init__()
         self.cfg = cfg
-        self.precision = precision
         shapes = infer_shapes(cfg)
         for index, section in enumerate(cfg):
             self.add_module(str(index), self._block(index, section, shapes))
@@ -54,11 +58,24 @@ class Network(nn.Module):
         self._last_use = {
             link: index for index in range(len(cfg)) for link in cfg.links(index) if link != IMAGE
         }
+        self.grids: Grids | None = None
         if precision is not None:
-            for index, conv in precision.convs.items():
-                block = self.get_submodule(str(index))
-                assert isinstance(block, ConvBlock)
-                block.quantize_weights(conv.weight_scales)
+            self.imitate(precision, learn_ranges)
+
+    def imitate(self, precision: Precision, learn_ranges: bool = False) -> None:
+        """From now on it rounds as `precision` says, and no more than that."""
+        for index, section in enumerate(self.cfg):
+            block = self.get_submodule(str(index))
+            if isinstance(section, Conv) and isinstance(block, ConvBlock):
+                conv = precision.convs.get(index)
+                block.quantize_weights(None if conv is None else conv.weight_scales)
+        self._rounding = frozenset(
+            index for index in range(len(self.cfg)) if reads_int8(self.cfg, precision, index)
+        )
+        read = {link for index in self._rounding for link in self.cfg.links(index)}
+        scales = {link: precision.of(link).symmetric_scale for link in sorted(read)}
+        groups = same_values(self.cfg, precision.outputs)
+        self.grids = Grids(scales, groups, learn_ranges)
 
     def _block(self, index: int, section: Section, shapes: tuple[Shape, ...]) -> nn.Module:
         if not isinstance(section, Conv) or section.share_index is None:
@@ -107,10 +124,9 @@ class Network(nn.Module):
 
     def _read(self, outputs: Mapping[int, Tensor], link: int, reader: int) -> Tensor:
         x = outputs[link]
-        if self.precision is None or not reads_int8(self.cfg, self.precision, reader):
+        if self.grids is None or reader not in self._rounding:
             return x
-        scale = self.precision.of(link).symmetric_scale
-        return torch.fake_quantize_per_tensor_affine(x, scale, 0, -128, 127)
+        return self.grids.rounded(x, link)
 
 
 def reads_int8(cfg: Cfg, precision: Precision, index: int) -> bool:

@@ -17,6 +17,7 @@ from yolo_slim.pipeline.prune_options import (
     ZeroOptions,
     require_target,
 )
+from yolo_slim.pipeline.quantize_options import QatOptions, QuantizeOptions
 from yolo_slim.pipeline.teaching import Lessons, Method
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import TrainSettings
@@ -144,9 +145,17 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
         return self
 
 
-class QuantizeStep(_Step):
+class QuantizeStep(_Step, QuantizeOptions, QatOptions):
+    """teacher: 'self', or the name of a step."""
+
     verb: Literal["quantize"]
-    images: Annotated[int, Field(ge=1)] = 200
+
+    @model_validator(mode="after")
+    def _trains_or_not(self) -> QuantizeStep:
+        idle = self.model_fields_set & (set(QatOptions.model_fields) - {"epochs"})
+        if not self.epochs and idle:
+            raise ValueError(f"{min(idle)} means nothing without epochs")
+        return self
 
 
 class ExportStep(_Step):

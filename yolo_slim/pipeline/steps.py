@@ -22,6 +22,7 @@ from yolo_slim.files import whole_file
 from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
 from yolo_slim.pipeline.pruning import Surroundings
+from yolo_slim.pipeline.quantizing import run_quantize, told_share
 from yolo_slim.pipeline.recipe import START, Recipe
 from yolo_slim.pipeline.recipe_steps import (
     ExportStep,
@@ -34,8 +35,7 @@ from yolo_slim.pipeline.scoring import input_batches, network_scorer, score
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
-from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, train_taught
-from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_workers
@@ -44,6 +44,9 @@ from yolo_slim.train.loop import train
 from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import network_of
+
+SELF = "self"
+"""The teacher of a quantize step that is the model which it quantizes."""
 
 
 class StepRunner:
@@ -70,11 +73,7 @@ class StepRunner:
         key: of this step, those before it and their start."""
         folder = self.out / f"{number:02d}-{step.name}"
         if isinstance(step, TrainStep):
-            teacher = next((d.bundle for d in done if d.name == step.teacher), None)
-            if teacher is None and step.teacher == START:
-                teacher = self.start.bundle
-            if teacher is None and step.teacher is not None:
-                raise InputError(f"step {step.name}: its teacher {step.teacher!r} is not there")
+            teacher = self._teacher(step, done)
             what = (
                 f"train {step.epochs} epochs"
                 + (f", sparsity {step.sparsity:g}" if step.sparsity else "")
@@ -88,9 +87,12 @@ class StepRunner:
                 folder, step.name, "prune", key, lambda f: self._prune(step, bundle, f)
             )
         if isinstance(step, QuantizeStep):
+            teacher = None if step.teacher == SELF else self._teacher(step, done)
+            trained = f", train {step.epochs} epochs" if step.epochs else ""
             return self._cached(
-                folder, step.name, "quantize", key, lambda f: self._quantize(step, bundle)
-            )
+                folder, step.name, f"quantize{trained}", key,
+                lambda f: self._quantize(step, bundle, teacher, f),
+            )  # fmt: skip
         what = f"export_onnx {'INT8 ' + step.int8 if step.int8 else 'float'}"
         return self._cached(folder, step.name, what, key, lambda f: bundle, export=step)
 
@@ -144,9 +146,24 @@ class StepRunner:
             runtime="onnxruntime",
         )
 
+    def _teacher(self, step: TrainStep | QuantizeStep, done: list[Done]) -> Bundle | None:
+        teacher = next((d.bundle for d in done if d.name == step.teacher), None)
+        if teacher is None and step.teacher == START:
+            teacher = self.start.bundle
+        if teacher is None and step.teacher is not None:
+            raise InputError(f"step {step.name}: its teacher {step.teacher!r} is not there")
+        return teacher
+
     def _train(
         self, step: TrainStep, bundle: Bundle, teacher: Bundle | None, folder: Path
     ) -> Bundle:
+        settings = step.settings(self.recipe.seed, default_workers())
+        return self._taught(step.name, bundle, teacher, step.lessons(), settings, folder)
+
+    def _taught(
+        self, name: str, bundle: Bundle, teacher: Bundle | None, lessons: Lessons,
+        settings: TrainSettings, folder: Path,
+    ) -> Bundle:  # fmt: skip
         if self._training_set is None:
             self._training_set = TrainingSet(
                 self.train_data,
@@ -170,15 +187,14 @@ class StepRunner:
                 bundle, training_set, collate, settings, out, guidance=guidance,
                 score=None if features else network_scorer(self.val_data),
                 ap_curve=ap_curve_on(self.val_data),
-                label=f"{step.name}: {FEATURES}" if features else step.name,
+                label=f"{name}: {FEATURES}" if features else name,
                 resume=True, console=self.console,
             )  # fmt: skip
 
         def shown(cfg: Cfg) -> Iterator[Tensor]:
             return input_batches(self.train_data, cfg, N_MEASURED, self.recipe.seed)
 
-        settings = step.settings(self.recipe.seed, default_workers())
-        return train_taught(bundle, teacher, step.lessons(), settings, shown, folder, fit)
+        return train_taught(bundle, teacher, lessons, settings, shown, folder, fit)
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
         around = Surroundings(
@@ -191,11 +207,23 @@ class StepRunner:
             temporary.write_text(json.dumps(prune_document(bundle, done), indent=1))
         return done.bundle
 
-    def _quantize(self, step: QuantizeStep, bundle: Bundle) -> Bundle:
-        n_images = min(step.images, len(self.train_data.samples))
-        batches = input_batches(self.train_data, bundle.cfg, n_images, self.recipe.seed)
-        with self._progress("calibrate") as advance:
-            return quantize(bundle, batches, lambda done: advance(done, n_images))
+    def _quantize(
+        self, step: QuantizeStep, bundle: Bundle, teacher: Bundle | None, folder: Path
+    ) -> Bundle:
+        done = run_quantize(
+            bundle, step, self.train_data, self.val_data, self._progress, self.recipe.seed
+        )
+        for text in done.warnings:
+            warn(self.console, text)
+        self.console.print(told_share(done.bundle))
+        if not step.epochs:
+            return done.bundle
+        settings = TrainSettings(
+            step.epochs, step.batch_size, step.lr, weight_decay=0.0, precision="float32",
+            ranges=step.ranges, seed=self.recipe.seed, workers=default_workers(), validations=3,
+        )  # fmt: skip
+        taught_by = bundle if step.teacher == SELF else teacher
+        return self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
 
     def _progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
         return advancing(text, self.console)

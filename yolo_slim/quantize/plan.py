@@ -1,42 +1,67 @@
-"""Which sections run in INT8, asked of the cfg."""
+"""Which sections run in INT8, and why, asked of the cfg."""
 
 from __future__ import annotations
 
-from yolo_slim.cfg import (
-    Cfg,
-    Conv,
-    Dropout,
-    Head,
-    Maxpool,
-    Reorg,
-    Reorg3d,
-    Route,
-    Select,
-    Shuffle,
-    Upsample,
-    infer_shapes,
-    input_shape,
-)
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from yolo_slim.cfg import Cfg, Conv, Head, infer_shapes, input_shape
+from yolo_slim.errors import InputError
+
+GROUP_MULTIPLE = 8
+"""Engines have no integer kernel for a grouped convolution of other widths."""
 
 
-def int8_convs(cfg: Cfg) -> tuple[int, ...]:
-    """Convolutions that run in INT8: all but the heads, those on 1 x 1 maps, and those that take
-    signs or share a kernel.
+@dataclass(frozen=True)
+class Decision:
+    """Whether a convolution runs in INT8, and why."""
 
-    Heads stay in float because their output holds offsets and logits of very different size; a
-    1 x 1 map is the gate of a squeeze-and-excitation, which costs nothing and scales everything.
+    int8: bool
+    reason: str
+
+
+def decide(cfg: Cfg, keep_float: Collection[int] = ()) -> dict[int, Decision]:
+    """index of a convolution -> its decision.
+
+    keep_float: sections that were asked to stay in float. Raises InputError where one of them is no
+    convolution that could run in INT8.
     """
     shapes, heads = infer_shapes(cfg), cfg.head_convs
     shared = {s.share_index for s in cfg if isinstance(s, Conv)}
-    return tuple(
-        index
-        for index, section in enumerate(cfg)
-        if isinstance(section, Conv)
-        and not section.xnor
-        and section.share_index is None
-        and index not in shared | heads
-        and input_shape(cfg, shapes, index)[1:] != (1, 1)
-    )
+    found = {}
+    for index, section in enumerate(cfg):
+        if not isinstance(section, Conv):
+            continue
+        reason = ""
+        if index in heads:
+            reason = "head: offsets and logits of very different size"
+        elif input_shape(cfg, shapes, index)[1:] == (1, 1):
+            reason = "on a 1 x 1 map: a gate that costs nothing and scales everything"
+        elif section.xnor:
+            reason = "multiplies signs (xnor)"
+        elif section.share_index is not None or index in shared:
+            reason = "shares its kernel (share_index)"
+        elif section.groups > 1 and section.filters % GROUP_MULTIPLE:
+            reason = f"{section.filters} channels in groups, no multiple of {GROUP_MULTIPLE}"
+        elif index in keep_float:
+            reason = "kept in float, as asked"
+        found[index] = Decision(not reason, reason or _why(section))
+    for index in sorted(keep_float):
+        if index not in found:
+            kind = cfg[index].kind if 0 <= index < len(cfg) else "nothing"
+            raise InputError(f"section {index} of {cfg.source} is {kind}, not a convolution")
+    return found
+
+
+def _why(section: Conv) -> str:
+    if section.groups == 1:
+        return "convolution and activation as one"
+    return f"depthwise or grouped, {section.filters} channels"
+
+
+def int8_convs(cfg: Cfg, keep_float: Collection[int] = ()) -> tuple[int, ...]:
+    """Convolutions that run in INT8; see decide."""
+    return tuple(index for index, decision in decide(cfg, keep_float).items() if decision.int8)
 
 
 def ranged_outputs(cfg: Cfg) -> tuple[int, ...]:
@@ -47,15 +72,3 @@ def ranged_outputs(cfg: Cfg) -> tuple[int, ...]:
         for index, section in enumerate(cfg)
         if index not in heads and not isinstance(section, Head) and shapes[index][1:] != (1, 1)
     )
-
-
-def same_values(cfg: Cfg, index: int) -> int | None:
-    """The section whose values section `index` only moves or picks from; None if it computes."""
-    section = cfg[index]
-    if isinstance(section, Upsample) and section.scale != 1:
-        return None
-    if isinstance(section, Maxpool | Upsample | Dropout | Reorg | Reorg3d | Select | Shuffle):
-        return index - 1
-    if isinstance(section, Route) and len(section.sources) == 1:
-        return section.sources[0]
-    return None

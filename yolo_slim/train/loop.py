@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from yolo_slim.bundle import Bundle
 from yolo_slim.console import note, plain_console, warn
 from yolo_slim.errors import InputError
+from yolo_slim.nn.fake_quant import with_learned
 from yolo_slim.processes import is_first_process, n_processes
 from yolo_slim.train.average import Average
 from yolo_slim.train.batches import BatchLoader
@@ -72,11 +73,13 @@ def train(
     `out` receives checkpoints/last.ckpt after every epoch and every `settings.checkpoint_minutes`,
     metrics.csv, TensorBoard's events, and sparsity.json.
 
-    Raises InputError for a bundle without BatchNorm and for a checkpoint that is of another
+    A bundle with an INT8 plan is trained with its rounding where settings.ranges says so.
+    Raises InputError for any other bundle without BatchNorm and for a checkpoint that is of another
     training, RunError where the loss is not a number, KeyboardInterrupt where it was stopped.
     """
     console = console or plain_console()
-    bundle.require_batchnorm("train")
+    if settings.ranges is None or bundle.precision is None:
+        bundle.require_batchnorm("train")
     if settings.keep_zeros is None:
         settings = replace(settings, keep_zeros=bundle.was_zeroed)
     _quiet()
@@ -105,7 +108,10 @@ def train(
         announce_travel(settings, module.sparsity, module.schedule(), module.n_steps, console)
 
     def ended(weights: Weights, epochs: int) -> Bundle:
-        trained = bundle.then("train", _event(settings, guidance, epochs), weights=weights)
+        event, precision = _event(settings, guidance, epochs), bundle.precision
+        if precision is not None:
+            weights, precision = with_learned(weights, precision, bundle.cfg)
+        trained = bundle.then("train", event, weights=weights, precision=precision)
         if settings.sparsity and not settings.profile_steps and is_first_process():
             tell_verdict(trained, out, console, ap_curve)
         return trained
@@ -226,6 +232,8 @@ def _event(settings: TrainSettings, guidance: Guidance | None, epochs: int) -> d
         told |= guidance.told()
     if not settings.labels:
         told["labels"] = False
+    if settings.ranges is not None:
+        told["ranges"] = settings.ranges
     return {**told, "seed": settings.seed}
 
 

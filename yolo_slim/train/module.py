@@ -51,7 +51,9 @@ class DetectorModule(pl.LightningModule):
         told: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        network = network_of(bundle.cfg, bundle.weights)
+        precision = None if settings.ranges is None else bundle.precision
+        learned = settings.ranges == "learned"
+        network = network_of(bundle.cfg, bundle.weights, precision, learned)
         self.network = network.to(memory_format=torch.channels_last).train()
         self.kept_zeros = KeptZeros(network) if settings.keep_zeros else None
         self.cfg = bundle.cfg
@@ -94,6 +96,7 @@ class DetectorModule(pl.LightningModule):
             "--sparsity": s.sparsity,
             "--keep-zeros": f"{len(self.kept_zeros)} zeros" if self.kept_zeros else None,
             **({f"--sparsity-{k}": v for k, v in asdict(s.sparse).items()} if s.sparsity else {}),
+            **({"--ranges": s.ranges} if s.ranges else {}),
             "--batch-size": s.batch_size,
             "--accumulate": s.accumulate,
             "--seed": s.seed,

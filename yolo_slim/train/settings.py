@@ -54,6 +54,8 @@ class TrainSettings:
     keep_zeros: numbers of kernels that are 0 in the bundle stay 0; None: where its history says
     that they were put there.
     labels: learn from them; without, from a teacher alone.
+    ranges: of a bundle with an INT8 plan, whose rounding is then part of the network: 'frozen' or
+    'learned'; None trains in float.
     multi_scale: the input grows and shrinks by up to this factor; 1 leaves it.
     ema_decay: of the averaged weights that come out, 0..1.
     precision: 'auto' takes bf16 where the machine computes in it, else float32; 'float64' shows
@@ -77,6 +79,7 @@ class TrainSettings:
     keep_zeros: bool | None = None
     sparse: SparsitySettings = field(default_factory=SparsitySettings)
     labels: bool = True
+    ranges: Literal["frozen", "learned"] | None = None
     multi_scale: float = 1.0
     accumulate: int = 1
     ema_decay: float = 0.998

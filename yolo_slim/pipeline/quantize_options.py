@@ -1,0 +1,48 @@
+"""What a quantize step says: how ranges are found, what stays in float, and what is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from yolo_slim.quantize.ranges import Calibrator
+from yolo_slim.quantize.settings import QuantizeSettings
+from yolo_slim.quantize.weight_scales import WeightScale
+
+Ranges = Literal["frozen", "learned"]
+
+
+class QuantizeOptions(BaseModel):
+    """images: calibrated on. keep_float: so many of the most sensitive convolutions stay in float;
+    keep_sections: these do. max_ap_drop: as many of the most sensitive as it takes to lose no more.
+    The rest: see quantize/settings.py."""
+
+    images: Annotated[int, Field(ge=1)] = 200
+    calibrator: Calibrator = "mse"
+    weight_scale: WeightScale = "max"
+    equalize: bool = True
+    correct_bias: bool = False
+    keep_float: Annotated[int, Field(ge=0)] = 0
+    keep_sections: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    max_ap_drop: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    def settings(self, kept: tuple[int, ...] = ()) -> QuantizeSettings:
+        """kept: sections that stay in float beside those that are named."""
+        stay = tuple(sorted({*self.keep_sections, *kept}))
+        return QuantizeSettings(
+            self.calibrator, self.weight_scale, self.equalize, self.correct_bias, stay
+        )
+
+
+class QatOptions(BaseModel):
+    """Quantization-aware training after the calibration; 0 epochs are none.
+
+    teacher: 'self' is the float model that was quantized; a recipe may name a step, too.
+    """
+
+    epochs: Annotated[int, Field(ge=0)] = 0
+    lr: Annotated[float, Field(gt=0, lt=10)] = 1e-4
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    ranges: Ranges = "learned"
+    teacher: str | None = "self"

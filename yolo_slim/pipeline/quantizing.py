@@ -1,0 +1,180 @@
+"""From a bundle to its INT8 plan: calibration, and which convolutions had better stay in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import measure
+from yolo_slim.console import percent
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.errors import InputError
+from yolo_slim.pipeline.quantize_options import QuantizeOptions
+from yolo_slim.pipeline.scoring import input_batches, require_boxes, require_heads, score
+from yolo_slim.precision import Precision
+from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.quantize.plan import decide
+from yolo_slim.quantize.sensitivity import Sensitivity, sensitivity
+from yolo_slim.quantize.unlike import SUSPICIOUS
+from yolo_slim.runtime.detector import Detector
+from yolo_slim.runtime.session import NetworkSession
+from yolo_slim.weights import network_of
+
+FEW_IMAGES = 16
+N_ASKED = 32
+"""Images that sensitivity is measured on."""
+
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What a quantize step came to. warnings: what speaks against its ranges. sensitivity: where
+    it was asked for. float_ap, ap: on the validation images, where a drop was bounded."""
+
+    bundle: Bundle
+    warnings: tuple[str, ...] = ()
+    sensitivity: Sensitivity | None = None
+    float_ap: float | None = None
+    ap: float | None = None
+
+    @property
+    def precision(self) -> Precision:
+        assert self.bundle.precision is not None
+        return self.bundle.precision
+
+
+def int8_share(bundle: Bundle) -> float:
+    """Of the MACs of a quantized bundle's convolutions, those that run in INT8; 0..1."""
+    assert bundle.precision is not None
+    macs = {cost.index: cost.macs for cost in measure(bundle.cfg)}
+    return sum(macs[index] for index in bundle.precision.convs) / max(1, sum(macs.values()))
+
+
+def run_quantize(
+    bundle: Bundle,
+    options: QuantizeOptions,
+    train_data: Dataset,
+    val_data: Dataset | None,
+    progress: Progress,
+    seed: int = 0,
+    tell_sensitivity: bool = False,
+) -> Quantized:
+    """Calibrates on training images; see QuantizeOptions.
+
+    val_data: what max_ap_drop is measured on. tell_sensitivity: measure it in any case.
+    Raises InputError for what cannot be, before it is done.
+    """
+    decide(bundle.cfg, options.keep_sections)
+    if options.max_ap_drop is not None:
+        require_heads(bundle.cfg)
+        if val_data is None:
+            raise InputError("--max-ap-drop needs validation images: name a --data FILE with val")
+        require_boxes(val_data)
+    n_images = min(options.images, len(train_data.samples))
+
+    def calibrated(kept: tuple[int, ...]) -> Bundle:
+        batches = input_batches(train_data, bundle.cfg, n_images, seed)
+        with progress("calibrate") as advance:
+            settings = options.settings(kept)
+            return quantize(bundle, batches, settings, lambda done: advance(done, n_images))
+
+    first = calibrated(())
+    warnings = _warnings(first, n_images)
+    asks = options.keep_float > 0 or options.max_ap_drop is not None
+    if not (asks or tell_sensitivity):
+        return Quantized(first, warnings)
+    some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
+    with progress("sensitivity") as advance:
+        found = sensitivity(first, some, advance)
+    order = list(found.gains())
+    n_kept, float_ap = min(options.keep_float, len(order)), None
+    if options.max_ap_drop is not None:
+        assert val_data is not None
+        float_ap = _ap(first, None, val_data, progress, "AP in float")
+        least = float_ap - options.max_ap_drop
+        n_kept = _fewest(first, order, n_kept, least, val_data, progress)
+    done = calibrated(tuple(order[:n_kept])) if n_kept else first
+    ap = None
+    if options.max_ap_drop is not None:
+        assert val_data is not None
+        ap = _ap(done, done.precision, val_data, progress, "AP in INT8")
+    return Quantized(done, warnings, found, float_ap, ap)
+
+
+def _warnings(quantized: Bundle, n_images: int) -> tuple[str, ...]:
+    found = []
+    if n_images < FEW_IMAGES:
+        found.append(f"{n_images} images are few to find ranges on: some hundred are enough")
+    unlike = quantized.history[-1].result.get("unlike_training", 0.0)
+    if unlike > SUSPICIOUS:
+        found.append(
+            f"the images are not like those of the training: means of channels are off by "
+            f"{unlike:.2f} standard deviations (below {SUSPICIOUS} is usual). Are they of another "
+            "kind, or prepared in another way ([net] mean, std)?"
+        )
+    return tuple(found)
+
+
+def _fewest(
+    bundle: Bundle, order: list[int], at_least: int, least_ap: float, val_data: Dataset,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """How many of `order` have to stay in float for AP to be `least_ap`: by halving, as if every
+    further one helped. Raises InputError where all of them are not enough."""
+    plan = bundle.precision
+    assert plan is not None
+
+    def enough(count: int) -> bool:
+        text = f"AP with {count} in float"
+        return _ap(bundle, plan.without(order[:count]), val_data, progress, text) >= least_ap
+
+    if enough(at_least):
+        return at_least
+    low, high = at_least, len(order)
+    if not enough(high):
+        raise InputError(
+            f"--max-ap-drop: AP {least_ap:.4f} is not reached with all convolutions in float "
+            "either, where sums of branches alone are rounded; allow a larger drop"
+        )
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _ap(
+    bundle: Bundle, plan: Precision | None, val_data: Dataset, progress: Progress, text: str
+) -> float:
+    session = NetworkSession(network_of(bundle.cfg, bundle.weights, plan))
+    with progress(text) as advance:
+        return score(Detector(session), val_data, advance)["AP"]
+
+
+def quantize_document(quantized: Quantized) -> dict[str, object]:
+    """For --json: every convolution with its decision, and what was measured."""
+    bundle = quantized.bundle
+    kept = bundle.history[-1].settings.get("keep_float", ())
+    gains = quantized.sensitivity.gains() if quantized.sensitivity else {}
+    return {
+        "int8_share_of_macs": int8_share(bundle),
+        "convolutions": [
+            {
+                "index": index, "int8": decision.int8, "reason": decision.reason,
+                "error_share": gains.get(index),
+            }
+            for index, decision in decide(bundle.cfg, kept).items()
+        ],
+        "float_AP": quantized.float_ap,
+        "AP": quantized.ap,
+        "warnings": list(quantized.warnings),
+    }  # fmt: skip
+
+
+def told_share(bundle: Bundle) -> str:
+    """'59 convolutions in INT8, 98 % of the MACs'."""
+    assert bundle.precision is not None
+    n_convs = len(bundle.precision.convs)
+    return f"{n_convs} convolutions in INT8, {percent(int8_share(bundle))} of the MACs"
