@@ -15,6 +15,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.export.activations import add_activation
 from yolo_slim.export.boxes import require_boxes
 from yolo_slim.export.graph import Graph
+from yolo_slim.export.half import to_half
 from yolo_slim.export.outputs import add_outputs
 from yolo_slim.export.sections import SectionWriter
 from yolo_slim.files import whole_file
@@ -36,6 +37,7 @@ def export_onnx(
     dynamic_batch: bool = False,
     answer: Answer = "raw",
     suppression: Suppression | None = None,
+    half: bool = False,
 ) -> onnx.ModelProto:
     """Writes `path` and returns the model. The cfg and the class names travel as metadata.
 
@@ -49,8 +51,10 @@ def export_onnx(
     unsigned activations, int32 biases and 7-bit weights that ONNX Runtime turns into integer
     kernels, right on every CPU.
 
-    Raises InputError where INT8 is asked of a bundle that was never quantized, or boxes of a
-    network that has none.
+    half: what is not INT8 up to the heads in FP16; see `export.half`.
+
+    Raises InputError where INT8 is asked of a bundle that was never quantized, boxes of a network
+    that has none, FP16 where numbers do not fit, or beside 'cpu'.
     """
     if int8 is not None and bundle.precision is None:
         raise InputError("INT8 export needs ranges, and this bundle has none: run quantize first")
@@ -59,6 +63,8 @@ def export_onnx(
     if answer == "detections":
         suppression = suppression or Suppression()
     model = _Exporter(fold_batchnorm(bundle), int8, dynamic_batch).run(answer, suppression)
+    if half:
+        model = to_half(model)
     with whole_file(path) as temporary:
         onnx.save(model, temporary)
     return model
