@@ -22,7 +22,7 @@ from yolo_slim.cli.options import (
     WeightsFile,
     console,
     progress,
-    tell_notes,
+    tell_session,
 )
 from yolo_slim.cli.targets import require_kept
 from yolo_slim.console import warn
@@ -61,7 +61,7 @@ def detect(
     drawn = [out / (picture_name if is_picture(p) else video_name)(p.stem) for p in files]
     require_kept([*drawn, records], [*files, *model_source.files])
     with open_session(model_source, runtime, threads) as session:
-        tell_notes(session.cfg)
+        tell_session(session, conf, nms)
         class_names = session.names
         detector = Detector(session, conf, nms, resize_mode=resize)
         broken: list[DataError] = []

@@ -24,6 +24,7 @@ from yolo_slim.cli.options import (
     dataset,
     progress,
     tell_notes,
+    tell_session,
     write_json,
 )
 from yolo_slim.cli.targets import check_file
@@ -73,7 +74,7 @@ def evaluate(
         _evaluate_classifier(source, data, json)
         return
     with open_session(source, runtime, threads) as session:
-        tell_notes(session.cfg)
+        tell_session(session, conf, nms)
         val_data = dataset(data, images, annotations, "val", session.class_names)
         require_boxes(val_data)
         detector = Detector(session, conf, nms, resize_mode=resize)

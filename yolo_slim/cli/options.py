@@ -19,6 +19,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.processes import is_first_process
+from yolo_slim.runtime.session import Session
 from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import MAX_SEED
 
@@ -112,6 +113,24 @@ def tell_notes(cfg: Cfg) -> None:
     """Prints what a cfg's reader should know about the file."""
     for text in cfg.notes:
         note(console, text)
+
+
+def tell_session(session: Session, conf: float, nms: float) -> None:
+    """Prints what is worth knowing of the cfg, and where a file that suppresses by itself cannot do
+    what --conf and --nms ask for."""
+    tell_notes(session.cfg)
+    rules = session.suppression
+    if rules is None:
+        return
+    unheard = [f"--conf {conf:g}"] if conf < rules.conf else []
+    unheard += [f"--nms {nms:g}"] if nms != rules.nms_iou else []
+    if unheard:
+        note(
+            console,
+            f"{session.cfg.source} suppresses by itself: scores above {rules.conf:g}, IoU above "
+            f"{rules.nms_iou:g}, {rules.max_detections} an image; {' and '.join(unheard)} cannot "
+            "change that",
+        )
 
 
 def write_json(path: Path | None, document: Any) -> None:

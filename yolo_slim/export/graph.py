@@ -9,6 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from yolo_slim import __version__
+
 OPSET = 20
 IR_VERSION = 10
 
@@ -54,6 +56,26 @@ class Graph:
         """0 keeps a side, -1 takes what is left, as in ONNX."""
         return self.node("Reshape", [tensor, self.ints(f"{name}.shape", shape)], name)
 
+    def sliced(
+        self, tensor: str, name: str, starts: list[int], stops: list[int], axes: list[int],
+        steps: list[int] | None = None,
+    ) -> str:  # fmt: skip
+        bounds = [
+            self.ints(f"{name}.start", starts),
+            self.ints(f"{name}.stop", stops),
+            self.ints("axes_" + "_".join(map(str, axes)), axes),
+        ]
+        if steps:
+            bounds.append(self.ints(f"{name}.step", steps))
+        return self.node("Slice", [tensor, *bounds], name)
+
+    def largest(self, tensor: str, name: str, k: int) -> tuple[str, str]:
+        """The k largest values of the last axis, best first, and their places in it."""
+        outputs = [f"{name}.values", f"{name}.places"]
+        inputs = [tensor, self.ints(f"{name}.k", [k])]
+        self.nodes.append(helper.make_node("TopK", inputs, outputs, name=name))
+        return outputs[0], outputs[1]
+
     def model(
         self,
         image: tuple[str, list[int | str]],
@@ -72,6 +94,7 @@ class Graph:
         model = helper.make_model(
             graph,
             producer_name="yolo_slim",
+            producer_version=__version__,
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
         )

@@ -13,12 +13,16 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import IMAGE, Conv, infer_shapes
 from yolo_slim.errors import InputError
 from yolo_slim.export.activations import add_activation
+from yolo_slim.export.boxes import require_boxes
 from yolo_slim.export.graph import Graph
+from yolo_slim.export.half import to_half
+from yolo_slim.export.outputs import add_outputs
 from yolo_slim.export.sections import SectionWriter
 from yolo_slim.files import whole_file
 from yolo_slim.fold import fold_batchnorm
-from yolo_slim.metadata import IMAGE_NAME, to_metadata
+from yolo_slim.metadata import IMAGE_NAME, Answer, to_metadata
 from yolo_slim.nn.network import reads_int8
+from yolo_slim.nn.suppress import Suppression
 
 Profile = Literal["tensorrt", "cpu"]
 
@@ -27,22 +31,40 @@ _CPU_WEIGHT_LIMIT = 64
 
 
 def export_onnx(
-    bundle: Bundle, path: Path, int8: Profile | None = None, dynamic_batch: bool = False
+    bundle: Bundle,
+    path: Path,
+    int8: Profile | None = None,
+    dynamic_batch: bool = False,
+    answer: Answer = "raw",
+    suppression: Suppression | None = None,
+    half: bool = False,
 ) -> onnx.ModelProto:
     """Writes `path` and returns the model. The cfg and the class names travel as metadata.
 
-    Input `images` [B, C, H, W], RGB, 0..1; outputs `head_K`, the raw maps that the [yolo] sections
-    read.
+    Input `images` [B, C, H, W], RGB, 0..1; outputs float32:
+
+    answer 'raw': `head_K`, the raw maps that the heads read. 'boxes': `boxes` [B, N, 4], xyxy in
+    pixels of the input, and `scores` [B, N, C]; see `export.boxes`. 'detections': `detections`
+    [M, 7], what `suppression` (its defaults if None) leaves of them; see `export.suppression`.
 
     int8: None for float; 'tensorrt' for signed symmetric Q/DQ with float biases; 'cpu' for the
     unsigned activations, int32 biases and 7-bit weights that ONNX Runtime turns into integer
     kernels, right on every CPU.
 
-    Raises InputError where INT8 is asked of a bundle that was never quantized.
+    half: what is not INT8 up to the heads in FP16; see `export.half`.
+
+    Raises InputError where INT8 is asked of a bundle that was never quantized, boxes of a network
+    that has none, FP16 where numbers do not fit, or beside 'cpu'.
     """
     if int8 is not None and bundle.precision is None:
         raise InputError("INT8 export needs ranges, and this bundle has none: run quantize first")
-    model = _Exporter(fold_batchnorm(bundle), int8, dynamic_batch).run()
+    if answer != "raw":
+        require_boxes(bundle.cfg)
+    if answer == "detections":
+        suppression = suppression or Suppression()
+    model = _Exporter(fold_batchnorm(bundle), int8, dynamic_batch).run(answer, suppression)
+    if half:
+        model = to_half(model)
     with whole_file(path) as temporary:
         onnx.save(model, temporary)
     return model
@@ -59,7 +81,9 @@ class _Exporter:
         self.tensors: dict[int, str] = {}
         self.rounded: dict[int, str] = {}
 
-    def run(self) -> onnx.ModelProto:
+    def run(
+        self, answer: Answer = "raw", suppression: Suppression | None = None
+    ) -> onnx.ModelProto:
         self.tensors[IMAGE] = self._ranged(IMAGE, self._normalised())
         for index, section in enumerate(self.cfg):
             inputs = [self._read(link, index) for link in self.cfg.links(index)]
@@ -68,15 +92,16 @@ class _Exporter:
             else:
                 tensor = self.sections.add(index, section, inputs)
             self.tensors[index] = self._ranged(index, tensor)
-        heads = []
-        for number, index in enumerate(self.cfg.output_indices):
-            name = self.graph.node("Identity", [self.tensors[index]], f"head_{number}")
-            heads.append((name, [self.batch, *self.shapes[index]]))
+        given = self.cfg.output_indices
+        outputs = add_outputs(
+            self.graph, self.cfg, [self.tensors[i] for i in given], [self.shapes[i] for i in given],
+            self.batch, answer, suppression,
+        )  # fmt: skip
         net = self.cfg.net
         return self.graph.model(
             (IMAGE_NAME, [self.batch, net.channels, net.height, net.width]),
-            heads,
-            to_metadata(self.bundle),
+            outputs,
+            to_metadata(self.bundle, answer, suppression),
         )
 
     def _normalised(self) -> str:

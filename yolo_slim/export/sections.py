@@ -231,7 +231,7 @@ class SectionWriter:
         cut = (section.crop_height, section.crop_width)
         starts = [(side - kept) // 2 for side, kept in zip(read[1:], cut, strict=True)]
         stops = [start + kept for start, kept in zip(starts, cut, strict=True)]
-        x = self.sliced(f"{name}.crop", x, starts, stops, [2, 3])
+        x = self.graph.sliced(x, f"{name}.crop", starts, stops, [2, 3])
         if section.noadjust:
             return x
         x = self.times(f"{name}.twice", x, 2.0)
@@ -246,20 +246,7 @@ class SectionWriter:
         return self.graph.reshaped(x, f"{name}.map", [0, *written])
 
     def channels(self, name: str, x: str, start: int, stop: int) -> str:
-        return self.sliced(name, x, [start], [stop], [1])
+        return self.graph.sliced(x, name, [start], [stop], [1])
 
     def every(self, name: str, x: str, stride: int) -> str:
-        return self.sliced(name, x, [0, 0], [1 << 30] * 2, [2, 3], [stride] * 2)
-
-    def sliced(
-        self, name: str, x: str, starts: list[int], stops: list[int], axes: list[int],
-        steps: list[int] | None = None,
-    ) -> str:  # fmt: skip
-        bounds = [
-            self.graph.ints(f"{name}.start", starts),
-            self.graph.ints(f"{name}.stop", stops),
-            self.graph.ints("axes_" + "_".join(map(str, axes)), axes),
-        ]
-        if steps:
-            bounds.append(self.graph.ints(f"{name}.step", steps))
-        return self.graph.node("Slice", [x, *bounds], name)
+        return self.graph.sliced(x, name, [0, 0], [1 << 30] * 2, [2, 3], [stride] * 2)

@@ -23,6 +23,9 @@ from yolo_slim.errors import InputError
 BoxesAndScores = tuple[Tensor, Tensor]
 """boxes_xyxy [B, N, 4] in pixels of the network's input, scores [B, N, C]."""
 
+MAX_LOG_FACTOR = 10.0
+"""Of a box's side over its anchor's; larger ones count as this."""
+
 
 def not_half(values: Tensor) -> Tensor:
     """float32 of a half precision, in which no sum over a map can be kept; else as it is."""
@@ -140,7 +143,7 @@ def _boxes(
 
 def _exp(logits: Tensor) -> Tensor:
     # Bounded, so that an untrained or INT8 head cannot make an infinite box.
-    return logits.clamp(max=10).exp()
+    return logits.clamp(max=MAX_LOG_FACTOR).exp()
 
 
 def class_logits(raws: Sequence[Tensor], cfg: Cfg) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
@@ -10,6 +12,25 @@ from yolo_slim.cfg.heads import NmsKind
 
 MAX_CANDIDATES = 30_000
 """Boxes per image that enter non-maximum suppression, best first."""
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Which boxes are left; the numbers mean what they do for `suppress`.
+
+    Raises ValueError for shares outside 0..1, and for no detections at all.
+    """
+
+    conf: float = 0.005
+    nms_iou: float = 0.45
+    max_detections: int = 300
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.conf <= 1 and 0 <= self.nms_iou <= 1 and self.max_detections >= 1):
+            raise ValueError(
+                f"conf={self.conf}, nms_iou={self.nms_iou}, max_detections={self.max_detections}: "
+                "expected 0..1, 0..1 and 1 or more"
+            )
 
 
 def suppress(

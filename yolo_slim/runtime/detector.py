@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from yolo_slim.detections import Detections
 from yolo_slim.geometry import ResizeMode, frame_for, render, to_blob, to_image
@@ -17,10 +18,11 @@ from yolo_slim.runtime.session import Session
 
 @dataclass(frozen=True)
 class Detector:
-    """How a session's maps become detections.
+    """How what a session gives becomes detections.
 
     conf: a box counts for a class where objectness x class probability is above it.
-    nms_iou: of two boxes of a class that overlap more, the better one stays.
+    nms_iou: of two boxes of a class that overlap more, the better one stays. A session that gives
+    detections has decided that by itself.
     max_detections: boxes kept per image, best first.
     resize_mode: 'stretch' or 'letterbox'; None takes what the cfg says.
     """
@@ -40,20 +42,33 @@ class Detector:
             to_blob(render(image, frame, cfg.input_hw), cfg.net.channels)
             for image, frame in zip(images_bgr, frames, strict=True)
         ]
-        raws = [torch.from_numpy(raw) for raw in self.session.run(np.stack(blobs))]
-        boxes, scores = decode_all(raws, cfg)  # [B, N, 4], [B, N, C]
+        given = [torch.from_numpy(tensor) for tensor in self.session.run(np.stack(blobs))]
+        return [
+            Detections(
+                to_image(frame, boxes.numpy()).astype(np.float32),
+                scores.numpy().astype(np.float32),
+                class_ids.numpy(),
+            )
+            for frame, (boxes, scores, class_ids) in zip(
+                frames, self._kept(given, len(frames)), strict=True
+            )
+        ]
+
+    def _kept(self, given: list[Tensor], n_images: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Boxes, scores and class ids that are left in each image, best first."""
+        if self.session.answer == "detections":  # suppressed; what is less sure may still go
+            (rows,) = given
+            rows = rows[rows[:, 5] > self.conf]
+            rows = rows[rows[:, 5].argsort(descending=True, stable=True)]
+            for number in range(n_images):
+                mine = rows[rows[:, 0] == number][: self.max_detections]
+                yield mine[:, 1:5], mine[:, 5], mine[:, 6].long()
+            return
+        cfg = self.session.cfg
+        all_boxes, all_scores = given if self.session.answer == "boxes" else decode_all(given, cfg)
         last = cfg.heads[-1]  # Darknet asks its last section
-        results = []
-        for frame, image_boxes, image_scores in zip(frames, boxes, scores, strict=True):
-            kept, kept_scores, class_ids = suppress(
-                image_boxes, image_scores, self.conf, self.nms_iou, self.max_detections,
+        for boxes, scores in zip(all_boxes, all_scores, strict=True):
+            yield suppress(
+                boxes, scores, self.conf, self.nms_iou, self.max_detections,
                 last.nms_kind, last.beta_nms,
             )  # fmt: skip
-            results.append(
-                Detections(
-                    to_image(frame, kept.numpy()).astype(np.float32),
-                    kept_scores.numpy().astype(np.float32),
-                    class_ids.numpy(),
-                )
-            )
-        return results

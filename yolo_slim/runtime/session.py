@@ -16,8 +16,9 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.errors import InputError
 from yolo_slim.fold import fold_batchnorm
-from yolo_slim.metadata import IMAGE_NAME, from_metadata
+from yolo_slim.metadata import IMAGE_NAME, Answer, answer_of, from_metadata, output_names
 from yolo_slim.nn.network import Network
+from yolo_slim.nn.suppress import Suppression
 from yolo_slim.weights import network_of
 
 Array = NDArray[np.float32]
@@ -25,9 +26,15 @@ RUNTIMES = ("torch", "onnxruntime")
 
 
 class Session(ABC):
-    """A loaded network. `cfg` says how its maps are read, `names` what its classes are called."""
+    """A loaded network. `cfg` says how its maps are read, `names` what its classes are called.
+
+    answer: what `run` gives; see there. suppression: its numbers, of a session that gives
+    detections.
+    """
 
     runtime: str
+    answer: Answer = "raw"
+    suppression: Suppression | None = None
 
     def __init__(self, cfg: Cfg, class_names: Sequence[str]) -> None:
         self.cfg = cfg
@@ -40,7 +47,12 @@ class Session(ABC):
 
     @abstractmethod
     def run(self, images: Array) -> list[Array]:
-        """images float32 [B, C, H, W], RGB, 0..1 -> the raw map of each head, float32."""
+        """images float32 [B, C, H, W], RGB, 0..1 -> float32, as `answer` says:
+
+        'raw': the raw map of each head. 'boxes': boxes_xyxy [B, N, 4] in pixels of the input, and
+        scores [B, N, classes]. 'detections': rows [M, 7] of image in the batch, x1, y1, x2, y2,
+        score, class id, whatever their order.
+        """
 
 
 class NetworkSession(Session):
@@ -89,14 +101,22 @@ class OnnxSession(Session):
             raise InputError(f"{path}: ONNX Runtime cannot load it ({reason})") from None
         metadata = self.session.get_modelmeta().custom_metadata_map
         super().__init__(*from_metadata(metadata, path.name))
+        self.answer, self.suppression = answer_of(metadata, path.name)
+        found = tuple(output.name for output in self.session.get_outputs())
+        if found != (expected := output_names(self.cfg, self.answer)):
+            raise InputError(f"{path.name} gives {', '.join(found)}; its metadata promise "
+                             f"{', '.join(expected)}: export it again")  # fmt: skip
         self.batch = self.session.get_inputs()[0].shape[0]
 
     def run(self, images: Array) -> list[Array]:
         if self.batch == 1 and len(images) > 1:  # the file is made for one image at a time
             parts = [self.run(images[i : i + 1]) for i in range(len(images))]
-            return [np.concatenate(maps) for maps in zip(*parts, strict=True)]
-        raws: list[Array] = self.session.run(None, {IMAGE_NAME: images})
-        return raws
+            if self.answer == "detections":
+                for number, (rows,) in enumerate(parts):
+                    rows[:, 0] = number
+            return [np.concatenate(tensors) for tensors in zip(*parts, strict=True)]
+        given: list[Array] = self.session.run(None, {IMAGE_NAME: images})
+        return given
 
 
 def default_threads() -> int:
