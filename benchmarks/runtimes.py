@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -221,7 +222,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("runtimes.csv"))
     asked = parser.parse_args()
     versions = {"openvino": version("openvino"), "nncf": version("nncf"),
-                "opencv": version("opencv-python-headless")}  # fmt: skip
+                "opencv": cv2.__version__}  # fmt: skip
     found: list[dict[str, object]] = []
     for name in asked.names:
         for row in rows(name, asked.size, asked.rounds, asked.seconds):

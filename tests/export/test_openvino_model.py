@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.export.nncf import Calibration
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.export.openvino_model import export_openvino
-from yolo_slim.openvino_graph import read_graph
+from yolo_slim.openvino_graph import openvino_module, read_graph
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.quantize.plan import int8_convs
 from yolo_slim.runtime.openvino import OpenvinoSession
@@ -111,6 +112,11 @@ def test_the_same_images_make_the_same_file(random_bundle, tmp_path):
         export_openvino(bundle, tmp_path / f"{name}.xml", calibration(bundle, seed, 8))
     a, b, c = ((tmp_path / f"{name}.bin").read_bytes() for name in "abc")
     assert a == b != c
+
+
+def test_nothing_is_reported_to_anybody():
+    openvino_module("nncf")
+    assert sys.modules["openvino_telemetry"] is None
 
 
 def test_int8_of_int8_and_int8_of_nothing_are_refused(bundle, tmp_path):
