@@ -16,6 +16,7 @@ from yolo_slim.cli import (
     distill,
     evaluate,
     export_onnx,
+    export_openvino,
     profile,
     prune,
     quantize,
@@ -39,6 +40,7 @@ app.command("prune")(prune.prune)
 app.command("quantize")(quantize.quantize)
 app.command("scale")(scale.scale)
 app.command("export_onnx")(export_onnx.export_onnx)
+app.command("export_openvino")(export_openvino.export_openvino)
 app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)
 app.command("detect")(detect.detect)

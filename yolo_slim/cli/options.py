@@ -17,6 +17,7 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
+from yolo_slim.pipeline.runtimes import RUNTIMES
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.processes import is_first_process
 from yolo_slim.runtime.session import Session
@@ -27,7 +28,8 @@ Model = Annotated[
     str, typer.Argument(help="Bundle folder, run folder, .cfg (with --weights) or zoo name.")
 ]
 RunnableModel = Annotated[
-    str, typer.Argument(help="Bundle folder, run folder, .cfg (with --weights), zoo name or .onnx.")
+    str,
+    typer.Argument(help="Bundle or run folder, .cfg (with --weights), zoo name, .onnx or .xml."),
 ]
 WeightsFile = Annotated[
     Path | None, typer.Option("--weights", help="Darknet .weights file of a .cfg.")
@@ -59,7 +61,7 @@ Annotations = Annotated[
 ]
 Runtime = Annotated[
     str | None,
-    typer.Option("--runtime", help="torch or onnxruntime; else what suits the model."),
+    typer.Option("--runtime", help=f"{', '.join(RUNTIMES)}; else what suits the model."),
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads; else all cores.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,6 @@ from yolo_slim.cfg import Cfg, measure, totals
 from yolo_slim.cli.options import (
     JsonFile,
     RunnableModel,
-    Runtime,
     Size,
     Threads,
     WeightsFile,
@@ -24,7 +24,8 @@ from yolo_slim.cli.options import (
 )
 from yolo_slim.cli.targets import check_file
 from yolo_slim.files import whole_file
-from yolo_slim.pipeline.models import ModelSource, load_model, session_opener
+from yolo_slim.pipeline.models import ModelSource, load_model, runtime_for, session_opener
+from yolo_slim.pipeline.runtimes import RUNTIMES, Opener
 from yolo_slim.report.sections import markdown_table, section_table
 from yolo_slim.report.table import human
 from yolo_slim.runtime.latency import Latency, measure_latency
@@ -33,7 +34,14 @@ from yolo_slim.runtime.latency import Latency, measure_latency
 def profile(
     model: RunnableModel,
     weights: WeightsFile = None,
-    runtime: Runtime = "onnxruntime",
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime",
+            help=f"{', '.join(RUNTIMES)}; several are timed in alternation; else what suits the "
+            "model, onnxruntime for a bundle.",
+        ),
+    ] = None,
     size: Size = None,
     compare: Annotated[
         list[str] | None, typer.Option("--compare", help="Another model, timed in alternation.")
@@ -51,16 +59,20 @@ def profile(
     check_file(json, read, only_json=True)
     check_file(markdown, read)
     with tempfile.TemporaryDirectory() as folder:
-        openers = {
-            name: session_opener(source, Path(folder), runtime, threads, untrained=True)
-            for name, source in sources.items()
-        }
-        cfgs = {
-            # As it was made, not as the engine folds it.
-            name: opener().cfg if sources[name].is_onnx else load_model(sources[name], True).cfg
-            for name, opener in openers.items()
-        }
-        with progress(f"latency in {runtime}") as advance:
+        openers: dict[tuple[str, str], Opener] = {}
+        cfgs: dict[str, Cfg] = {}
+        for name, source in sources.items():
+            for wanted in runtime or (None,):
+                engine = runtime_for(source, wanted, of_bundle="onnxruntime")
+                openers[name, engine] = session_opener(
+                    source, Path(folder), engine, threads, untrained=True
+                )
+                if name not in cfgs and source.is_engine_file:
+                    cfgs[name] = openers[name, engine]().cfg
+            if not source.is_engine_file:  # as it was made, not as the engine folds it
+                cfgs[name] = load_model(source, True).cfg
+        engines = list(dict.fromkeys(engine for _, engine in openers))
+        with progress(f"latency in {', '.join(engines)}") as advance:
             latencies = measure_latency(openers, progress=advance)
     tell_notes(cfgs[model])
     if markdown is None:
@@ -68,31 +80,29 @@ def profile(
     else:
         with whole_file(markdown) as temporary:
             temporary.write_text(markdown_table(cfgs[model]))
-    summary = Table("model", "parameters", "MACs", "latency (median)", "ratio")
-    first = latencies[model].median_ms
-    for name, cfg in cfgs.items():
-        total, ms = totals(cfg), latencies[name].median_ms
-        summary.add_row(
-            name, human(total.parameters), human(total.macs), f"{ms:.2f} ms", f"{ms / first:.2f}"
-        )
+    summary = Table("model", "runtime", "parameters", "MACs", "latency (median)", "ratio")
+    first = next(iter(latencies.values())).median_ms
+    for (name, engine), latency in latencies.items():
+        total, ms = totals(cfgs[name]), latency.median_ms
+        parameters, macs = human(total.parameters), human(total.macs)
+        summary.add_row(name, engine, parameters, macs, f"{ms:.2f} ms", f"{ms / first:.2f}")
     console.print(summary)
-    document = {name: _document(cfg, latencies[name], sources[name]) for name, cfg in cfgs.items()}
-    others = {name: document[name]["totals"] for name in document if name != model}
-    write_json(json, {**document[model], "runtime": runtime, "compare": others})
+    write_json(json, _document(cfgs, latencies, sources))
 
 
-def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
-    total = totals(cfg)
-    path = source.path
-    files = sorted(path.rglob("*.safetensors")) if path.is_dir() else [source.weights or path]
+def _document(
+    cfgs: Mapping[str, Cfg],
+    latencies: Mapping[tuple[str, str], Latency],
+    sources: Mapping[str, ModelSource],
+) -> dict[str, Any]:
+    """The first model whole, the totals of the others, all in the first engine of each; and every
+    latency."""
+    told: dict[str, tuple[str, dict[str, Any]]] = {}
+    for (name, engine), latency in latencies.items():
+        told.setdefault(name, (engine, _totals(cfgs[name], latency, sources[name])))
+    model, *others = told
     return {
-        "totals": {
-            "parameters": total.parameters,
-            "macs": total.macs,
-            "traffic_bytes": total.traffic_bytes,
-            "latency_ms": latency.median_ms,
-            "file_bytes": sum(f.stat().st_size for f in files if f.is_file()) or None,
-        },
+        "totals": told[model][1],
         "sections": [
             {
                 "index": cost.index,
@@ -104,6 +114,29 @@ def _document(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]
                 "map_bytes": cost.map_bytes,
                 "traffic_bytes": cost.traffic_bytes,
             }
-            for cost in measure(cfg)
+            for cost in measure(cfgs[model])
         ],
+        "runtime": told[model][0],
+        "compare": {name: told[name][1] for name in others},
+        "latencies": [
+            {"model": name, "runtime": engine, "latency_ms": latency.median_ms}
+            for (name, engine), latency in latencies.items()
+        ],
+    }
+
+
+def _totals(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
+    total = totals(cfg)
+    path = source.path
+    files = [source.weights or path]
+    if path.is_dir():
+        files = sorted(path.rglob("*.safetensors"))
+    elif source.is_engine_file:
+        files = source.files
+    return {
+        "parameters": total.parameters,
+        "macs": total.macs,
+        "traffic_bytes": total.traffic_bytes,
+        "latency_ms": latency.median_ms,
+        "file_bytes": sum(f.stat().st_size for f in files if f.is_file()) or None,
     }

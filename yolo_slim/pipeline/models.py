@@ -1,9 +1,9 @@
-"""What a person names - a folder, a cfg, a zoo name, an ONNX file - as a bundle or a session."""
+"""What a person names - a folder, a cfg, a zoo name, a file - as a bundle or a session."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,14 +14,8 @@ from yolo_slim.cfg import Cfg, read_cfg, resize
 from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.darknet_weights import read_darknet_weights
 from yolo_slim.errors import CfgError, InputError
-from yolo_slim.export.onnx_model import export_onnx
-from yolo_slim.runtime.session import (
-    OnnxSession,
-    Session,
-    TorchSession,
-    check_runtime,
-    default_threads,
-)
+from yolo_slim.pipeline.runtimes import FILES, Opener, OpenFile, find_runtime, openers_of
+from yolo_slim.runtime.session import Session, default_threads
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build, names, near_names
 
@@ -44,11 +38,14 @@ class ModelSource:
         """What is read of it: no command may write over these."""
         folder = bundle_folder(self.path)
         model = sorted(folder.iterdir()) if folder.is_dir() else [self.path]
+        if self.path.suffix == ".xml":
+            model.append(self.path.with_suffix(".bin"))
         return [*model, *(path for path in (self.weights, self.names) if path is not None)]
 
     @property
-    def is_onnx(self) -> bool:
-        return self.path.suffix == ".onnx"
+    def is_engine_file(self) -> bool:
+        """Whether it is no bundle, but what was exported from one."""
+        return self.path.suffix in FILES
 
 
 def load_model(source: ModelSource, untrained: bool = False, classes: int | None = None) -> Bundle:
@@ -104,40 +101,47 @@ def _cfg_of(model: str, classes: int | None) -> Cfg:
     return load_model(ModelSource(model)).cfg  # says what is wrong
 
 
+def runtime_for(source: ModelSource, wanted: str | None = None, of_bundle: str = "torch") -> str:
+    """The engine that runs the model: the one that is wanted, or for None the usual one, which for
+    a bundle is `of_bundle`.
+
+    Raises InputError for an engine that there is none of, or that does not open such a file.
+    """
+    if wanted is not None:
+        find_runtime(wanted)
+    if not source.is_engine_file:
+        return wanted or of_bundle
+    suffix = source.path.suffix
+    able = openers_of(suffix)
+    if wanted not in (None, *able):
+        raise InputError(
+            f"{source.model} is {FILES[suffix]}: it runs in {', '.join(able)}, not {wanted}"
+        )
+    return wanted or able[0]
+
+
 def session_opener(
     source: ModelSource,
     folder: Path,
     runtime: str | None = None,
     threads: int | None = None,
     untrained: bool = False,
-) -> Callable[[], Session]:
+) -> Opener:
     """A function that opens a session over the model, as often as it is called.
 
-    folder: where a bundle that is asked for in ONNX Runtime is exported to.
-    runtime: None takes 'onnxruntime' for an .onnx file and 'torch' for everything else.
+    folder: where files are written that an engine needs of a bundle.
+    runtime: see runtime_for.
     untrained: random weights will do (for timing).
     """
-    runtime = runtime or ("onnxruntime" if source.is_onnx else "torch")
-    check_runtime(runtime)
+    engine = find_runtime(runtime_for(source, runtime))
     threads = threads or default_threads()
-    if source.is_onnx:
-        if runtime != "onnxruntime":
-            raise InputError(
-                f"{source.model} is an ONNX file: it runs in onnxruntime, not {runtime}"
-            )
-        if not source.path.is_file():
-            raise InputError(f"{source.model}: no such file")
-        if source.weights is not None:
-            raise InputError(
-                f"{source.model} carries its weights: --weights makes no sense with it"
-            )
-        return partial(_open_onnx, source, threads)
-    bundle = load_model(source, untrained)
-    if runtime == "torch":
-        return partial(TorchSession, bundle, threads)
-    path = Path(tempfile.mkdtemp(dir=folder)) / "model.onnx"
-    export_onnx(bundle, path, int8="cpu" if bundle.precision else None)
-    return partial(OnnxSession, path, threads)
+    if not source.is_engine_file:
+        return engine.of_bundle(load_model(source, untrained), folder, threads)
+    if not source.path.is_file():
+        raise InputError(f"{source.model}: no such file")
+    if source.weights is not None:
+        raise InputError(f"{source.model} carries its weights: --weights makes no sense with it")
+    return partial(_open_file, source, engine.of_file[source.path.suffix], threads)
 
 
 @contextmanager
@@ -149,8 +153,8 @@ def open_session(
         yield session_opener(source, Path(folder), runtime, threads)()
 
 
-def _open_onnx(source: ModelSource, threads: int) -> Session:
-    session = OnnxSession(source.path, threads)
+def _open_file(source: ModelSource, open_file: OpenFile, threads: int) -> Session:
+    session = open_file(source.path, threads)
     if source.size_px is not None and session.cfg.input_hw != (source.size_px, source.size_px):
         raise InputError(
             f"{source.model} is made for {session.cfg.net.width}x{session.cfg.net.height} px: "
@@ -161,8 +165,9 @@ def _open_onnx(source: ModelSource, threads: int) -> Session:
 
 def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
     path = source.path
-    if source.is_onnx:
-        raise InputError(f"{source.model} is an ONNX file; this needs a bundle folder or a cfg")
+    if source.is_engine_file:
+        kind = FILES[path.suffix]
+        raise InputError(f"{source.model} is {kind}; this needs a bundle folder or a cfg")
     if path.is_dir():
         if source.weights is not None:
             raise InputError(f"{path} is a folder with weights of its own: leave out --weights")
@@ -173,10 +178,10 @@ def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
     if source.model in names():
         return _with_weights(build(source.model, classes), source, untrained)
     if path.exists():
-        raise InputError(f"{path}: expected a bundle folder, a .cfg or an .onnx file")
+        raise InputError(f"{path}: expected a bundle folder, a .cfg, an .onnx or an .xml")
     raise InputError(
-        f"{source.model!r} is no bundle folder, .cfg or .onnx file that exists, and no name of the "
-        f"zoo{near_names(source.model)} `yolo-slim zoo` lists them"
+        f"{source.model!r} is no bundle folder, .cfg, .onnx or .xml that exists, and no name of "
+        f"the zoo{near_names(source.model)} `yolo-slim zoo` lists them"
     )
 
 

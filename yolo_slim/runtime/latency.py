@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from yolo_slim.runtime.session import Session
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -21,17 +24,17 @@ class Latency:
 
 
 def measure_latency(
-    openers: Mapping[str, Callable[[], Session]],
+    openers: Mapping[Name, Callable[[], Session]],
     rounds: int = 5,
     seconds_per_round: float = 0.4,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Latency]:
+) -> dict[Name, Latency]:
     """Times each model in turn, `rounds` times over, so that slow moments of a machine hit all.
 
     openers: a function per model that opens its session. Only one session lives at a time: idle
     threads of another one would disturb. Pre- and postprocessing are not counted.
     """
-    times_ms: dict[str, list[float]] = {name: [] for name in openers}
+    times_ms: dict[Name, list[float]] = {name: [] for name in openers}
     for done in range(rounds):
         for name, opener in openers.items():
             times_ms[name] += _time(opener(), seconds_per_round)

@@ -22,7 +22,6 @@ from yolo_slim.nn.suppress import Suppression
 from yolo_slim.weights import network_of
 
 Array = NDArray[np.float32]
-RUNTIMES = ("torch", "onnxruntime")
 
 
 class Session(ABC):
@@ -127,9 +126,3 @@ def default_threads() -> int:
 def default_workers() -> int:
     """Loader processes beside the training: none where the cores are two, they would only wait."""
     return 0 if default_threads() <= 2 else min(8, default_threads() - 1)
-
-
-def check_runtime(runtime: str) -> None:
-    """Raises InputError for an engine that there is none of."""
-    if runtime not in RUNTIMES:
-        raise InputError(f"runtime {runtime!r} is unknown; choose one of: {', '.join(RUNTIMES)}")
