@@ -15,6 +15,7 @@ from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.darknet_weights import read_darknet_weights
 from yolo_slim.errors import CfgError, InputError
 from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.runtime.session import (
     OnnxSession,
     Session,
@@ -110,15 +111,21 @@ def session_opener(
     runtime: str | None = None,
     threads: int | None = None,
     untrained: bool = False,
+    tile: TileChoice | None = None,
 ) -> Callable[[], Session]:
     """A function that opens a session over the model, as often as it is called.
 
     folder: where a bundle that is asked for in ONNX Runtime is exported to.
     runtime: None takes 'onnxruntime' for an .onnx file and 'torch' for everything else.
-    untrained: random weights will do (for timing).
+    untrained: random weights will do (for timing). tile: of sections that run by Winograd's
+    algorithms, in torch alone.
     """
     runtime = runtime or ("onnxruntime" if source.is_onnx else "torch")
     check_runtime(runtime)
+    if tile is not None and runtime != "torch":
+        raise InputError(
+            f"--winograd is for --runtime torch: how {runtime} convolves is its own choice"
+        )
     threads = threads or default_threads()
     if source.is_onnx:
         if runtime != "onnxruntime":
@@ -134,7 +141,7 @@ def session_opener(
         return partial(_open_onnx, source, threads)
     bundle = load_model(source, untrained)
     if runtime == "torch":
-        return partial(TorchSession, bundle, threads)
+        return partial(TorchSession, bundle, threads, tile)
     path = Path(tempfile.mkdtemp(dir=folder)) / "model.onnx"
     export_onnx(bundle, path, int8="cpu" if bundle.precision else None)
     return partial(OnnxSession, path, threads)
@@ -142,11 +149,14 @@ def session_opener(
 
 @contextmanager
 def open_session(
-    source: ModelSource, runtime: str | None = None, threads: int | None = None
+    source: ModelSource,
+    runtime: str | None = None,
+    threads: int | None = None,
+    tile: TileChoice | None = None,
 ) -> Iterator[Session]:
     """One session over the model; see session_opener."""
     with tempfile.TemporaryDirectory() as folder:
-        yield session_opener(source, Path(folder), runtime, threads)()
+        yield session_opener(source, Path(folder), runtime, threads, tile=tile)()
 
 
 def _open_onnx(source: ModelSource, threads: int) -> Session:
