@@ -96,6 +96,13 @@ def test_both_products_are_one(tiles, channels, filters, biased):
     torch.testing.assert_close(packed, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_torch_without_onednn_does_it_too(monkeypatch):
+    monkeypatch.setattr("yolo_slim.nn.winograd.convolution.can_pack", lambda maps: False)
+    x, weight, bias = layer(2, 8, 16, (11, 30), torch.float32)
+    direct = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    assert (winograd_conv2d(x, weight, bias, 1, 4) - direct).abs().max() <= 1e-3
+
+
 def test_the_error_grows_with_the_tile_and_stays_small():
     x, weight, bias = layer(1, 64, 32, (40, 40), torch.float32)
     direct = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)

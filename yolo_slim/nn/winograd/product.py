@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -57,9 +58,15 @@ def packed_product(kernels: Tensor, bias: Tensor | None, bias_place: int, tiles:
 
 def can_pack(maps: Tensor) -> bool:
     """Whether packed_product is there for maps like these."""
-    return (
-        maps.dtype == torch.float32
-        and maps.device.type == "cpu"
-        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    )
+    return maps.dtype == torch.float32 and maps.device.type == "cpu" and _packs()
+
+
+@cache
+def _packs() -> bool:
+    """Whether this torch has the operators, and they do what is meant: they are not documented."""
+    maps, kernels = torch.arange(24.0).view(3, 4, 2), torch.arange(16.0).view(4, 2, 2)
+    try:
+        found = packed_product(kernels, None, 0, 3)(maps)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.equal(found, batched_product(kernels, None, 0)(maps))  # whole numbers: no rounding
