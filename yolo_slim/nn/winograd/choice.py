@@ -5,10 +5,10 @@ from __future__ import annotations
 from yolo_slim.cfg import Shape
 from yolo_slim.nn.winograd.convolution import Tile
 
-PRODUCT, TRANSFORMED, KERNEL = 1.2, 60.0, 6.0
-"""What a multiplication of the matrix product takes, a number that is transformed and written to
-memory or read back, and a number of the kernel: in multiplications of a direct convolution. Ratios
-of times at YOLOv3's layers on one core with AVX512; see docs/mathematical-operations.md."""
+PRODUCT, TRANSFORMED, KERNEL, CALL = 1.2, 80.0, 8.0, 3e6
+"""What these take, in multiplications of a direct convolution: one of the matrix product, a number
+that is transformed, a number of the kernel that is read, and the calls of a layer. Fitted to times
+of 17 layers on one core with AVX512, from 32 channels up; see docs/mathematical-operations.md."""
 
 
 def fastest(channels: int, written: Shape) -> Tile | None:
@@ -26,10 +26,11 @@ def fastest(channels: int, written: Shape) -> Tile | None:
 
 
 def count(tile: Tile, channels: int, written: Shape) -> float:
-    """Of tiles of `tile` x `tile`, in multiplications of a direct convolution."""
+    """Of tiles of `tile` x `tile` for one image, in multiplications of a direct convolution."""
     filters, height, width = written
     places = (tile + 2) ** 2
     n_tiles = -(-height // tile) * -(-width // tile)
     products = n_tiles * channels * filters
     maps = n_tiles * (channels + filters)
-    return places * (PRODUCT * products + TRANSFORMED * maps + KERNEL * channels * filters)
+    read = channels * filters
+    return CALL + places * (PRODUCT * products + TRANSFORMED * maps + KERNEL * read)
