@@ -17,6 +17,7 @@ from yolo_slim.cfg.edit import (
 from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
 from yolo_slim.cfg.moves import moved_from, same_values
+from yolo_slim.cfg.multiplications import suits_winograd, winograd_multiplications
 from yolo_slim.cfg.scale import Candidate, reward, scale, search
 from yolo_slim.cfg.sections import (
     ACTIVATIONS,
@@ -118,10 +119,12 @@ __all__ = [
     "same_values",
     "scale",
     "search",
+    "suits_winograd",
     "tensor_shapes",
     "totals",
     "verify",
     "widen",
+    "winograd_multiplications",
     "with_anchors",
     "with_classes",
     "with_iou_thresh",

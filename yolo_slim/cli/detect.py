@@ -20,9 +20,11 @@ from yolo_slim.cli.options import (
     Size,
     Threads,
     WeightsFile,
+    Winograd,
     console,
     progress,
     tell_session,
+    tile_choice,
 )
 from yolo_slim.cli.targets import require_kept
 from yolo_slim.console import warn
@@ -53,6 +55,7 @@ def detect(
     conf: Conf = 0.25,
     nms: Nms = 0.45,
     threads: Threads = None,
+    winograd: Winograd = None,
 ) -> None:
     """Draw what the model finds; boxes also go to OUT/detections.jsonl."""
     model_source = ModelSource(model, weights, names, size)
@@ -60,7 +63,7 @@ def detect(
     files = [path for address in source for path in source_files(address)]
     drawn = [out / (picture_name if is_picture(p) else video_name)(p.stem) for p in files]
     require_kept([*drawn, records], [*files, *model_source.files])
-    with open_session(model_source, runtime, threads) as session:
+    with open_session(model_source, runtime, threads, tile_choice(winograd)) as session:
         tell_session(session, conf, nms)
         class_names = session.names
         detector = Detector(session, conf, nms, resize_mode=resize)

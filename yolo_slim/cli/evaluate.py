@@ -20,14 +20,18 @@ from yolo_slim.cli.options import (
     Size,
     Threads,
     WeightsFile,
+    Winograd,
     console,
     dataset,
     progress,
     tell_notes,
     tell_session,
+    tile_choice,
     write_json,
 )
 from yolo_slim.cli.targets import check_file
+from yolo_slim.nn.winograd.network import TileChoice
+from yolo_slim.nn.winograd.network import winograd as run_by_tiles
 from yolo_slim.pipeline.classifying import (
     read_splits,
     require_classifier,
@@ -62,6 +66,7 @@ def evaluate(
     conf: Conf = 0.005,
     nms: Nms = 0.45,
     threads: Threads = None,
+    winograd: Winograd = None,
     json: JsonFile = None,
 ) -> None:
     """The 12 COCO numbers of a model on a data set, in the runtime that it will be deployed in.
@@ -71,9 +76,9 @@ def evaluate(
     source = ModelSource(model, weights, names, size)
     check_file(json, [*source.files, data, annotations], only_json=True)
     if data is not None and data.is_dir():
-        _evaluate_classifier(source, data, json)
+        _evaluate_classifier(source, data, tile_choice(winograd), json)
         return
-    with open_session(source, runtime, threads) as session:
+    with open_session(source, runtime, threads, tile_choice(winograd)) as session:
         tell_session(session, conf, nms)
         val_data = dataset(data, images, annotations, "val", session.class_names)
         require_boxes(val_data)
@@ -90,14 +95,19 @@ def evaluate(
     write_json(json, {**told, **numbers})
 
 
-def _evaluate_classifier(source: ModelSource, data: Path, json: Path | None) -> None:
+def _evaluate_classifier(
+    source: ModelSource, data: Path, tile: TileChoice | None, json: Path | None
+) -> None:
     bundle = load_model(source)
     require_classifier(bundle.cfg, source.model, data)
     tell_notes(bundle.cfg)
     training, validation = read_splits(data)
     folders = validation or training
     require_logits(bundle.cfg, folders)
-    numbers = top_scorer(bundle.cfg, folders)(network_of(bundle.cfg, bundle.weights))
+    network = network_of(bundle.cfg, bundle.weights)
+    if tile is not None:
+        network = run_by_tiles(network, tile)
+    numbers = top_scorer(bundle.cfg, folders)(network)
     console.print(f"{len(folders.paths)} pictures of {folders.source}: right at the first answer "
                   f"{numbers['top1']:.1%}, among the first five {numbers['top5']:.1%}")  # fmt: skip
     told = {"model": source.model, "runtime": "torch", "images": len(folders.paths)}

@@ -17,6 +17,8 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
+from yolo_slim.nn.winograd.convolution import TILES
+from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.pipeline.runtimes import RUNTIMES
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.processes import is_first_process
@@ -65,6 +67,14 @@ Runtime = Annotated[
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads; else all cores.")
+]
+Winograd = Annotated[
+    Literal["2", "4", "6", "auto"] | None,
+    typer.Option(
+        "--winograd",
+        help="In torch: 3x3 convolutions by Winograd's algorithms, by tiles of so many px a side; "
+        "auto takes the fastest of 2, 4 and none for each.",
+    ),
 ]
 Conf = Annotated[float, typer.Option("--conf", min=0, max=1, help="Least score of a detection.")]
 Nms = Annotated[float, typer.Option("--nms", min=0, max=1, help="IoU above which boxes compete.")]
@@ -133,6 +143,11 @@ def tell_session(session: Session, conf: float, nms: float) -> None:
             f"{rules.nms_iou:g}, {rules.max_detections} an image; {' and '.join(unheard)} cannot "
             "change that",
         )
+
+
+def tile_choice(text: str | None) -> TileChoice | None:
+    """What was typed at --winograd."""
+    return "auto" if text == "auto" else next((tile for tile in TILES if str(tile) == text), None)
 
 
 def write_json(path: Path | None, document: Any) -> None:

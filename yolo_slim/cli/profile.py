@@ -10,20 +10,23 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from yolo_slim.cfg import Cfg, measure, totals
+from yolo_slim.cfg import Cfg, measure, totals, winograd_multiplications
 from yolo_slim.cli.options import (
     JsonFile,
     RunnableModel,
     Size,
     Threads,
     WeightsFile,
+    Winograd,
     console,
     progress,
     tell_notes,
+    tile_choice,
     write_json,
 )
 from yolo_slim.cli.targets import check_file
 from yolo_slim.files import whole_file
+from yolo_slim.nn.winograd.convolution import TILES
 from yolo_slim.pipeline.models import ModelSource, load_model, runtime_for, session_opener
 from yolo_slim.pipeline.runtimes import RUNTIMES, Opener
 from yolo_slim.report.sections import markdown_table, section_table
@@ -47,13 +50,21 @@ def profile(
         list[str] | None, typer.Option("--compare", help="Another model, timed in alternation.")
     ] = None,
     threads: Threads = None,
+    winograd: Winograd = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", help="Write the table by section here.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """A table by section, to paste into a paper, and measured latency for one image."""
+    """A table by section, to paste into a paper, and measured latency for one image.
+
+    With --winograd the model is timed so and directly, in alternation.
+    """
     sources = {model: ModelSource(model, weights, size_px=size)}
+    tiles = {model: tile_choice(winograd)}
+    if winograd is not None:
+        sources[direct := f"{model} (direct)"] = sources[model]
+        tiles[direct] = None
     sources |= {other: ModelSource(other, size_px=size) for other in compare or ()}
     read = [path for source in sources.values() for path in source.files]
     check_file(json, read, only_json=True)
@@ -65,7 +76,7 @@ def profile(
             for wanted in runtime or (None,):
                 engine = runtime_for(source, wanted, of_bundle="onnxruntime")
                 openers[name, engine] = session_opener(
-                    source, Path(folder), engine, threads, untrained=True
+                    source, Path(folder), engine, threads, True, tiles.get(name)
                 )
                 if name not in cfgs and source.is_engine_file:
                     cfgs[name] = openers[name, engine]().cfg
@@ -87,7 +98,7 @@ def profile(
         parameters, macs = human(total.parameters), human(total.macs)
         summary.add_row(name, engine, parameters, macs, f"{ms:.2f} ms", f"{ms / first:.2f}")
     console.print(summary)
-    write_json(json, _document(cfgs, latencies, sources))
+    write_json(json, {**_document(cfgs, latencies, sources), "winograd": tiles[model]})
 
 
 def _document(
@@ -101,6 +112,7 @@ def _document(
     for (name, engine), latency in latencies.items():
         told.setdefault(name, (engine, _totals(cfgs[name], latency, sources[name])))
     model, *others = told
+    by_tiles = {str(tile): winograd_multiplications(cfgs[model], tile) for tile in TILES}
     return {
         "totals": told[model][1],
         "sections": [
@@ -111,6 +123,8 @@ def _document(
                 "output": list(cost.shape),
                 "parameters": cost.parameters,
                 "macs": cost.macs,
+                "multiplications": cost.macs,
+                "multiplications_winograd": {tile: n[cost.index] for tile, n in by_tiles.items()},
                 "map_bytes": cost.map_bytes,
                 "traffic_bytes": cost.traffic_bytes,
             }
@@ -136,6 +150,10 @@ def _totals(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
     return {
         "parameters": total.parameters,
         "macs": total.macs,
+        "multiplications": total.macs,
+        "multiplications_winograd": {
+            str(tile): sum(winograd_multiplications(cfg, tile)) for tile in TILES
+        },
         "traffic_bytes": total.traffic_bytes,
         "latency_ms": latency.median_ms,
         "file_bytes": sum(f.stat().st_size for f in files if f.is_file()) or None,

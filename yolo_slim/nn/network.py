@@ -58,12 +58,14 @@ class Network(nn.Module):
         self._last_use = {
             link: index for index in range(len(cfg)) for link in cfg.links(index) if link != IMAGE
         }
+        self.precision: Precision | None = None
         self.grids: Grids | None = None
         if precision is not None:
             self.imitate(precision, learn_ranges)
 
     def imitate(self, precision: Precision, learn_ranges: bool = False) -> None:
         """From now on it rounds as `precision` says, and no more than that."""
+        self.precision = precision
         for index, section in enumerate(self.cfg):
             block = self.get_submodule(str(index))
             if isinstance(section, Conv) and isinstance(block, ConvBlock):

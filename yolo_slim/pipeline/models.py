@@ -14,8 +14,9 @@ from yolo_slim.cfg import Cfg, read_cfg, resize
 from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.darknet_weights import read_darknet_weights
 from yolo_slim.errors import CfgError, InputError
+from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.pipeline.runtimes import FILES, Opener, OpenFile, find_runtime, openers_of
-from yolo_slim.runtime.session import Session, default_threads
+from yolo_slim.runtime.session import Session, TorchSession, default_threads
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build, names, near_names
 
@@ -126,15 +127,24 @@ def session_opener(
     runtime: str | None = None,
     threads: int | None = None,
     untrained: bool = False,
+    tile: TileChoice | None = None,
 ) -> Opener:
     """A function that opens a session over the model, as often as it is called.
 
     folder: where files are written that an engine needs of a bundle.
     runtime: see runtime_for.
-    untrained: random weights will do (for timing).
+    untrained: random weights will do (for timing). tile: of sections that run by Winograd's
+    algorithms, in torch alone.
     """
-    engine = find_runtime(runtime_for(source, runtime))
+    name = runtime_for(source, runtime)
+    engine = find_runtime(name)
+    if tile is not None and name != "torch":
+        raise InputError(
+            f"--winograd is for --runtime torch: how {name} convolves is its own choice"
+        )
     threads = threads or default_threads()
+    if tile is not None:
+        return partial(TorchSession, load_model(source, untrained), threads, tile)
     if not source.is_engine_file:
         return engine.of_bundle(load_model(source, untrained), folder, threads)
     if not source.path.is_file():
@@ -146,11 +156,14 @@ def session_opener(
 
 @contextmanager
 def open_session(
-    source: ModelSource, runtime: str | None = None, threads: int | None = None
+    source: ModelSource,
+    runtime: str | None = None,
+    threads: int | None = None,
+    tile: TileChoice | None = None,
 ) -> Iterator[Session]:
     """One session over the model; see session_opener."""
     with tempfile.TemporaryDirectory() as folder:
-        yield session_opener(source, Path(folder), runtime, threads)()
+        yield session_opener(source, Path(folder), runtime, threads, tile=tile)()
 
 
 def _open_file(source: ModelSource, open_file: OpenFile, threads: int) -> Session:

@@ -19,6 +19,7 @@ from yolo_slim.fold import fold_batchnorm
 from yolo_slim.metadata import IMAGE_NAME, Answer, answer_of, from_metadata, output_names
 from yolo_slim.nn.network import Network
 from yolo_slim.nn.suppress import Suppression
+from yolo_slim.nn.winograd.network import TileChoice, winograd
 from yolo_slim.weights import network_of
 
 Array = NDArray[np.float32]
@@ -71,12 +72,17 @@ class NetworkSession(Session):
 
 
 class TorchSession(NetworkSession):
-    """Runs a bundle in torch on the CPU: BatchNorm folded, channels_last."""
+    """Runs a bundle in torch on the CPU: BatchNorm folded, channels_last.
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    tile: of the sections that run by Winograd's algorithms, see `winograd`; None for none.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int, tile: TileChoice | None = None) -> None:
         torch.set_num_threads(threads)
         folded = fold_batchnorm(bundle)
         network = network_of(folded.cfg, folded.weights, folded.precision)
+        if tile is not None:
+            network = winograd(network, tile)
         super().__init__(network.to(memory_format=torch.channels_last), bundle.class_names)
 
 
