@@ -113,7 +113,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_before_anything_is_written(case, place, capsys, monkeypatch):
     command, told = REFUSED[case]
-    monkeypatch.setattr("yolo_slim.cli.quantize.input_batches", None)  # no work is begun
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing.input_batches", None)  # no work is begun
     before = snapshot(place)
     assert status(command) == 2
     message = capsys.readouterr().err

@@ -47,6 +47,7 @@ recalibrate = 16
 verb = "quantize"
 name = "quantized"
 images = 8
+epochs = 1
 [[step]]
 verb = "export_onnx"
 name = "int8"
@@ -92,7 +93,7 @@ def test_each_step_leaves_its_bundle_and_the_run_its_report(finished):
     assert bundles["03-pruned"].precision is None
     verbs = [event.verb for event in bundles["05-int8"].history]
     cut = ["take_layers", "absorb", "take", "recalibrate"]
-    assert verbs == ["train", "train", *cut, "fold", "quantize"]
+    assert verbs == ["train", "train", *cut, "fold", "quantize", "train"]
     assert "What pruned has decided" in page
     assert (out / "recipe.toml").read_text() == RECIPE
 

@@ -10,7 +10,7 @@ from yolo_slim.cli.options import console
 from yolo_slim.cli.train_request import Request
 from yolo_slim.cli.training import run_training
 from yolo_slim.distill.settings import DistillSettings
-from yolo_slim.pipeline.quantize_options import QatOptions
+from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QatOptions
 from yolo_slim.pipeline.quantizing import told_share
 from yolo_slim.pipeline.teaching import Lessons
 
@@ -19,7 +19,6 @@ CALIBRATED, FLOAT = "calibrated", "float"
 
 DEFAULT_EPOCHS = 10
 QAT = QatOptions()
-NO_TEACHER = "none"
 
 
 def train_rounded(
@@ -33,7 +32,7 @@ def train_rounded(
         "images": images, "annotations": annotations, "seed": seed, "resume": resume,
         "lr": QAT.lr if lr is None else lr, "batch_size": batch_size or QAT.batch_size,
         "weight_decay": 0.0, "precision": "float32", "ranges": ranges or QAT.ranges,
-        "teacher": {"self": str(out / FLOAT), NO_TEACHER: None}.get(teacher, teacher),
+        "teacher": {SELF: str(out / FLOAT), NO_TEACHER: None}.get(teacher, teacher),
     }  # fmt: skip
     run_training(Request.of(options, Lessons(DistillSettings())))
     place = out / BUNDLE_IN_RUN

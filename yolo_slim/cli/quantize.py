@@ -25,7 +25,13 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
-from yolo_slim.cli.qat import CALIBRATED, DEFAULT_EPOCHS, FLOAT, QAT, train_rounded
+from yolo_slim.cli.qat import (
+    CALIBRATED,
+    DEFAULT_EPOCHS,
+    FLOAT,
+    QAT,
+    train_rounded,
+)
 from yolo_slim.cli.quantize_print import print_plan, print_sensitivity
 from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
 from yolo_slim.cli.train_options import Affine, Colour, Flip, Mosaic, Resume
@@ -33,7 +39,7 @@ from yolo_slim.console import warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.quantize_options import QuantizeOptions, Ranges
+from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QuantizeOptions, Ranges
 from yolo_slim.pipeline.quantizing import Quantized, quantize_document, run_quantize, told_share
 from yolo_slim.quantize.ranges import Calibrator
 from yolo_slim.quantize.weight_scales import WeightScale
@@ -145,6 +151,8 @@ def quantize(
     place = out / CALIBRATED if qat else out
     if qat:
         _require_run_folder(out, source, resume)
+        if teacher not in (None, SELF, NO_TEACHER):
+            load_model(ModelSource(teacher, size_px=size))  # before the work, not after
     else:
         check_bundle(out, source.files)
     check_file(json, [*source.files, data, annotations], only_json=True)
@@ -165,7 +173,7 @@ def quantize(
         pictures = {"mosaic": mosaic or 0.0, "flip": flip, "affine": affine, "colour": colour}
         train_rounded(
             out, pictures, seed, resume, epochs or DEFAULT_EPOCHS, lr, batch_size, ranges,
-            teacher or "self", data, images, annotations,
+            teacher or SELF, data, images, annotations,
         )  # fmt: skip
 
 

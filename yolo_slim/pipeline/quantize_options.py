@@ -12,6 +12,9 @@ from yolo_slim.quantize.weight_scales import WeightScale
 
 Ranges = Literal["frozen", "learned"]
 
+SELF, NO_TEACHER = "self", "none"
+"""Teachers of a quantization-aware training: the model that is quantized; nobody."""
+
 
 class QuantizeOptions(BaseModel):
     """images: calibrated on. keep_float: so many of the most sensitive convolutions stay in float;
@@ -38,11 +41,11 @@ class QuantizeOptions(BaseModel):
 class QatOptions(BaseModel):
     """Quantization-aware training after the calibration; 0 epochs are none.
 
-    teacher: 'self' is the float model that was quantized; a recipe may name a step, too.
+    teacher: SELF, NO_TEACHER, or in a recipe the name of a step before.
     """
 
     epochs: Annotated[int, Field(ge=0)] = 0
     lr: Annotated[float, Field(gt=0, lt=10)] = 1e-4
     batch_size: Annotated[int, Field(ge=1)] = 16
     ranges: Ranges = "learned"
-    teacher: str | None = "self"
+    teacher: str = SELF

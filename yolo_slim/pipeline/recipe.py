@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import InputError, RecipeError
+from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF
 from yolo_slim.pipeline.recipe_steps import (
     Arm,
     ExportStep,
@@ -186,7 +187,10 @@ class Recipe(Strict):
 
 
 def _require_known_teacher(step: SingleStep, where: str, earlier: list[str]) -> None:
-    if isinstance(step, TrainStep) and step.teacher not in (None, *earlier):
+    known: list[str | None] = [None, *earlier]
+    if isinstance(step, QuantizeStep):
+        known += [SELF, NO_TEACHER]
+    if isinstance(step, TrainStep | QuantizeStep) and step.teacher not in known:
         near = difflib.get_close_matches(str(step.teacher), earlier, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{where}: teacher {step.teacher!r} is no earlier step{hint}")

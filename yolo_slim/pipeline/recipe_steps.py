@@ -146,8 +146,6 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
 
 
 class QuantizeStep(_Step, QuantizeOptions, QatOptions):
-    """teacher: 'self', or the name of a step."""
-
     verb: Literal["quantize"]
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from yolo_slim.files import whole_file
 from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
 from yolo_slim.pipeline.pruning import Surroundings
+from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF
 from yolo_slim.pipeline.quantizing import run_quantize, told_share
 from yolo_slim.pipeline.recipe import START, Recipe
 from yolo_slim.pipeline.recipe_steps import (
@@ -44,9 +45,6 @@ from yolo_slim.train.loop import train
 from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import network_of
-
-SELF = "self"
-"""The teacher of a quantize step that is the model which it quantizes."""
 
 
 class StepRunner:
@@ -87,7 +85,7 @@ class StepRunner:
                 folder, step.name, "prune", key, lambda f: self._prune(step, bundle, f)
             )
         if isinstance(step, QuantizeStep):
-            teacher = None if step.teacher == SELF else self._teacher(step, done)
+            teacher = self._teacher(step, done) if step.teacher not in (SELF, NO_TEACHER) else None
             trained = f", train {step.epochs} epochs" if step.epochs else ""
             return self._cached(
                 folder, step.name, f"quantize{trained}", key,

@@ -1,0 +1,160 @@
+"""`quantize` as it is typed: methods, mixed precision, training, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command_line import status, told
+
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cfg import Conv
+from yolo_slim.train.module import DetectorModule
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build
+
+N_PICTURES = 20
+QAT = "quantize model --data set.yaml --out t --qat --epochs 2 --batch-size 8"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch) -> Path:
+    """Twenty small pictures with a box each, an untrained model, a description with validation."""
+    random = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    images, annotations = [], []
+    for number in range(N_PICTURES):
+        name = f"{number}.png"
+        picture = random.integers(0, 256, (32, 32, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "pictures" / name), picture)
+        images.append({"id": number + 1, "file_name": name, "width": 32, "height": 32})
+        annotations.append(
+            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2,
+             "bbox": [4, 4, 18, 20], "area": 360, "iscrowd": 0}
+        )  # fmt: skip
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    side = "{images: pictures, annotations: boxes.json}"
+    (tmp_path / "set.yaml").write_text(f"train: {side}\nval: {side}\n")
+    cfg = build("yolov3-nano", 2, 64)
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_plan_is_told_with_its_reasons(place, capsys):
+    assert status("quantize model --data set.yaml --out t --table --json t.json") == 0
+    text = capsys.readouterr().out
+    bundle = load_bundle(place / "t")
+    document = json.loads((place / "t.json").read_text())
+    rows = {row["index"]: row for row in document["convolutions"]}
+    assert set(rows) == {i for i, s in enumerate(bundle.cfg) if isinstance(s, Conv)}
+    assert {i for i, row in rows.items() if row["int8"]} == set(bundle.precision.convs)
+    assert all(row["reason"] for row in rows.values())
+    assert 0.5 < document["int8_share_of_macs"] < 1
+    assert "head: offsets and logits" in " ".join(text.split())
+
+
+def test_the_most_sensitive_stay_in_float(place, capsys):
+    command = (
+        "quantize model --data set.yaml --out t --keep-float 2 --keep-sections 0 --json t.json"
+    )
+    assert status(command) == 0
+    rows = json.loads((place / "t.json").read_text())["convolutions"]
+    kept = {row["index"] for row in rows if row["reason"] == "kept in float, as asked"}
+    assert len(kept) == 3 and 0 in kept
+    assert not kept & set(load_bundle(place / "t").precision.convs)
+    shares = sorted(row["error_share"] for row in rows if row["error_share"] is not None)[-2:]
+    assert {row["error_share"] for row in rows if row["index"] in kept - {0}} == set(shares)
+    assert "what staying in float would save" in capsys.readouterr().out
+
+
+def test_ap_may_drop_no_more(place, monkeypatch):
+    """As if every section in INT8 cost half a point: at most 3 points leave six of them."""
+    seen = []
+
+    def ap(bundle, plan, *_):
+        n_int8 = 0 if plan is None else len(plan.convs)
+        seen.append(n_int8)
+        return 0.9 - 0.005 * n_int8
+
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing._ap", ap)
+    assert status("quantize model --data set.yaml --out t --max-ap-drop 0.0301 --json t.json") == 0
+    assert len(load_bundle(place / "t").precision.convs) == 6
+    assert seen[-1] == 6
+    document = json.loads((place / "t.json").read_text())
+    assert document["float_AP"] - document["AP"] == pytest.approx(0.03)
+
+
+def test_an_unreachable_drop_is_told(place, monkeypatch, capsys):
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing._ap", lambda b, plan, *_: 0.5 * (not plan))
+    code, text = told("quantize model --data set.yaml --out t --max-ap-drop 0", capsys)
+    assert code == 2
+    assert "allow a larger drop" in " ".join(text.split())
+    assert not (place / "t").exists()
+
+
+@pytest.mark.parametrize("ranges", ["frozen", "learned"])
+def test_training_with_the_rounding(ranges, place):
+    assert status(f"{QAT} --ranges {ranges}") == 0
+    calibrated, trained = load_bundle(place / "t/calibrated"), load_bundle(place / "t/bundle")
+    assert trained.precision is not None
+    assert (trained.precision == calibrated.precision) is (ranges == "frozen")
+    assert [event.verb for event in trained.history] == ["fold", "quantize", "train"]
+    assert trained.history[-1].settings["loss"] == "logits=1"  # its teacher is the float model
+    assert status("export_onnx t --int8 cpu --out t.onnx") == 0
+    assert status("evaluate t.onnx --data set.yaml") == 0
+
+
+def test_a_stopped_training_goes_on(place, monkeypatch, capsys):
+    step = DetectorModule.training_step
+
+    def stopped(self, batch, index):
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DetectorModule, "training_step", stopped)
+        assert status(QAT) == 130
+    assert status(QAT) == 2  # without --resume
+    assert status(f"{QAT} --resume") == 0
+    resumed = load_bundle(place / "t/bundle")
+    assert status(QAT.replace("--out t", "--out whole")) == 0
+    whole = load_bundle(place / "whole/bundle")
+    assert resumed.precision == whole.precision
+    assert all((resumed.weights[k] == whole.weights[k]).all() for k in whole.weights)
+
+
+REFUSED = {
+    "epochs without training": ("--epochs 3", "--epochs means nothing without --qat"),
+    "resume without training": ("--resume", "--resume means nothing without --qat"),
+    "no numbers": ("--keep-sections a,b", "expected numbers of sections"),
+    "no convolution": ("--keep-sections 0,999", "section 999 of"),
+    "a drop without validation": (
+        "--images pictures --annotations boxes.json --max-ap-drop 0.1", "needs validation images"),
+    "the teacher is nobody": ("--qat --teacher nobody", "'nobody' is no bundle folder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_refusals(fault, place, capsys):
+    options, expected = REFUSED[fault]
+    source = "" if "--images" in options else "--data set.yaml "
+    code, text = told(f"quantize model {source}--out t {options}", capsys)
+    assert code == 2
+    assert expected in " ".join(text.split())
+    assert "Traceback" not in text
+    assert not (place / "t").exists()
+
+
+def test_pictures_of_another_kind_are_warned_of(place, capsys):
+    """An untrained network's BatchNorm expects what no picture gives."""
+    assert status("quantize model --data set.yaml --out t --n-images 4") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "4 images are few" in text
+    assert "not like those of the training" in text
