@@ -71,7 +71,7 @@ FAULTS = {
     "a teacher of a quantize step": (
         HEAD + TRAIN + QUANTIZE + 'epochs = 1\nteacher = "techer"\n', ["'techer'", "'teacher'"]),
     "training options of none": (HEAD + TRAIN + QUANTIZE + "lr = 0.1\n", ["lr means nothing"]),
-    "a calibrator that is none": (HEAD + TRAIN + QUANTIZE + 'calibrator = "best"\n', ["calibrator"]),
+    "no calibrator": (HEAD + TRAIN + QUANTIZE + 'calibrator = "best"\n', ["calibrator"]),
     "int8 without quantize": (HEAD + TRAIN + EXPORT, ["step 2 (int8)", "needs a quantize step"]),
     "quantize after the export": (HEAD + TRAIN + EXPORT + QUANTIZE, ["step 2 (int8)", "quantize"]),
     "two targets": (HEAD + TRAIN + PRUNE + "target_macs = 0.5\n", ["exactly one of ratio"]),

@@ -23,8 +23,8 @@ QAT = QatOptions()
 
 def train_rounded(
     out: Path, pictures: dict[str, float | None], seed: int, resume: bool, epochs: int,
-    lr: float | None, batch_size: int | None, ranges: str | None, teacher: str, data: Path | None,
-    images: Path | None, annotations: Path | None,
+    lr: float | None, batch_size: int | None, ranges: str | None, teacher: str, labels: bool,
+    data: Path | None, images: Path | None, annotations: Path | None,
 ) -> None:  # fmt: skip
     """Trains out/CALIBRATED into out/bundle. teacher: a model, 'self' or 'none'."""
     options: dict[str, Any] = {
@@ -32,6 +32,7 @@ def train_rounded(
         "images": images, "annotations": annotations, "seed": seed, "resume": resume,
         "lr": QAT.lr if lr is None else lr, "batch_size": batch_size or QAT.batch_size,
         "weight_decay": 0.0, "precision": "float32", "ranges": ranges or QAT.ranges,
+        "labels": labels or teacher == NO_TEACHER,
         "teacher": {SELF: str(out / FLOAT), NO_TEACHER: None}.get(teacher, teacher),
     }  # fmt: skip
     run_training(Request.of(options, Lessons(DistillSettings())))

@@ -124,6 +124,12 @@ def quantize(
             rich_help_panel=TRAINING, help="A model, self (the float one), none; default: self"
         ),
     ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels", rich_help_panel=TRAINING, help="Learn from labels beside the teacher."
+        ),
+    ] = False,
     mosaic: Mosaic = None,
     flip: Flip = None,
     affine: Affine = None,
@@ -134,12 +140,13 @@ def quantize(
 ) -> None:
     """Find INT8 ranges on training images; export_onnx --int8 then writes an integer graph.
 
-    With --qat the kernels are trained to live with the rounding; --out is then the folder of a run.
+    With --qat the kernels learn to live with the rounding, from the float model, whose answers they
+    are to give; --out is then the folder of a run.
     """
     typed = {
         "--epochs": epochs, "--lr": lr, "--batch-size": batch_size, "--ranges": ranges,
         "--teacher": teacher, "--mosaic": mosaic, "--flip": flip, "--affine": affine,
-        "--colour": colour, "--resume": resume or None,
+        "--colour": colour, "--labels": labels or None, "--resume": resume or None,
     }  # fmt: skip
     _require_sense(qat, typed)
     options = QuantizeOptions(
@@ -173,7 +180,7 @@ def quantize(
         pictures = {"mosaic": mosaic or 0.0, "flip": flip, "affine": affine, "colour": colour}
         train_rounded(
             out, pictures, seed, resume, epochs or DEFAULT_EPOCHS, lr, batch_size, ranges,
-            teacher or SELF, data, images, annotations,
+            teacher or SELF, labels, data, images, annotations,
         )  # fmt: skip
 
 

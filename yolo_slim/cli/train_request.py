@@ -16,7 +16,7 @@ from yolo_slim.train.sparsity_settings import SparsitySettings
 SETTINGS = (
     "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "sparsity", "keep_zeros",
     "accumulate", "multi_scale", "precision", "compiled", "profile_steps", "checkpoint_minutes",
-    "ranges", "seed",
+    "ranges", "labels", "seed",
 )  # fmt: skip
 """Options that are fields of TrainSettings."""
 

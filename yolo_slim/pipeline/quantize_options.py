@@ -41,7 +41,8 @@ class QuantizeOptions(BaseModel):
 class QatOptions(BaseModel):
     """Quantization-aware training after the calibration; 0 epochs are none.
 
-    teacher: SELF, NO_TEACHER, or in a recipe the name of a step before.
+    teacher: SELF, NO_TEACHER, or in a recipe the name of a step before. labels: learn from them,
+    too; without a teacher there is nothing else.
     """
 
     epochs: Annotated[int, Field(ge=0)] = 0
@@ -49,3 +50,4 @@ class QatOptions(BaseModel):
     batch_size: Annotated[int, Field(ge=1)] = 16
     ranges: Ranges = "learned"
     teacher: str = SELF
+    labels: bool = False

@@ -219,6 +219,7 @@ class StepRunner:
         settings = TrainSettings(
             step.epochs, step.batch_size, step.lr, weight_decay=0.0, precision="float32",
             ranges=step.ranges, seed=self.recipe.seed, workers=default_workers(), validations=3,
+            labels=step.labels or step.teacher == NO_TEACHER,
         )  # fmt: skip
         taught_by = bundle if step.teacher == SELF else teacher
         return self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
