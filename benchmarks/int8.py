@@ -23,6 +23,7 @@ from typing import Any
 from measured import write_rows
 
 from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cli.options import progress
 from yolo_slim.data.coco import read_coco
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.export.onnx_model import Profile, export_onnx
