@@ -8,6 +8,7 @@ import typer
 
 import yolo_slim
 from yolo_slim.cli import (
+    check_onnx,
     compare,
     compress,
     convert,
@@ -41,6 +42,7 @@ app.command("quantize")(quantize.quantize)
 app.command("scale")(scale.scale)
 app.command("export_onnx")(export_onnx.export_onnx)
 app.command("export_openvino")(export_openvino.export_openvino)
+app.command("check_onnx")(check_onnx.check_onnx)
 app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)
 app.command("detect")(detect.detect)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
+from yolo_slim.cli.findings import EXAMPLES, FindingsRow, findings_table
 from yolo_slim.cli.options import (
     Annotations,
     Data,
@@ -28,8 +28,6 @@ from yolo_slim.pipeline.checking import check_document, check_page, told
 from yolo_slim.report.check_page import write_check_page
 
 PAGE = "check.html"
-EXAMPLES = 3
-STYLES = {"fault": "red", "warning": "yellow", "note": "default"}
 
 
 def check(
@@ -81,12 +79,13 @@ def check(
 
 def _table(outcome: Outcome) -> Table:
     """Kinds with their counts and first examples."""
-    table = Table("kind", title="Findings", show_lines=True)
-    table.add_column("count", justify="right")
-    table.add_column("the first ones, and what to do")
-    for kind, found in by_kind(outcome.findings).items():
-        severity = KINDS[kind].severity
-        lines = [f"{finding.where()}: {finding.found}" for finding in found[:EXAMPLES]]
-        told = Text("\n".join(lines)).append(f"\n→ {KINDS[kind].advice}", "italic")
-        table.add_row(Text(f"{severity}\n", STYLES[severity]).append(kind), str(len(found)), told)
-    return table
+    return findings_table(
+        FindingsRow(
+            KINDS[kind].severity,
+            kind,
+            len(found),
+            [f"{finding.where()}: {finding.found}" for finding in found[:EXAMPLES]],
+            KINDS[kind].advice,
+        )
+        for kind, found in by_kind(outcome.findings).items()
+    )
