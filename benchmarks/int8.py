@@ -58,12 +58,14 @@ class Way:
 
 
 def options(**changes: Any) -> QuantizeOptions:
-    return QuantizeOptions(images=N_CALIBRATED, **changes)
+    """All in INT8 unless told otherwise, so that the ways differ in one thing."""
+    return QuantizeOptions(images=N_CALIBRATED, **{"keep_float": 0, **changes})
 
 
 TRAINED = ("--epochs", "8", "--mosaic", "0")
 WAYS = [
-    Way("defaults", options()),
+    Way("defaults", options(keep_float="auto")),
+    Way("all in INT8", options()),
     Way("minmax", options(calibrator="minmax")),
     Way("percentile", options(calibrator="percentile")),
     Way("entropy", options(calibrator="entropy")),
@@ -73,8 +75,9 @@ WAYS = [
     Way("bias corrected", options(correct_bias=True)),
     Way("4 most sensitive in float", options(keep_float=4)),
     Way("8 most sensitive in float", options(keep_float=8)),
-    Way("QAT, ranges learned", options(), ("--ranges", "learned", *TRAINED)),
-    Way("QAT, ranges frozen", options(), ("--ranges", "frozen", *TRAINED)),
+    Way("QAT, ranges learned", options(), (*TRAINED, "--keep-float", "0")),
+    Way("QAT, ranges frozen", options(), (*TRAINED, "--keep-float", "0", "--ranges", "frozen")),
+    Way("QAT of the defaults", options(), TRAINED),
 ]
 
 

@@ -12,6 +12,7 @@ from command_line import status, told
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import Conv
+from yolo_slim.quantize.sensitivity import Sensitivity
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -71,6 +72,28 @@ def test_the_most_sensitive_stay_in_float(place, capsys):
     shares = sorted(row["error_share"] for row in rows if row["error_share"] is not None)[-2:]
     assert {row["error_share"] for row in rows if row["index"] in kept - {0}} == set(shares)
     assert "what staying in float would save" in capsys.readouterr().out
+
+
+def test_auto_keeps_what_is_costly_and_cheap(place, monkeypatch):
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing.output_error", lambda *_: 0.2)
+
+    def found(bundle, batches, progress):
+        first, second, *rest = bundle.precision.convs
+        small = {index: 0.19 for index in rest}
+        return Sensitivity(0.2, {**small, first: 0.1, second: 0.195})
+
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing.sensitivity", found)
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing.CHEAP", 1.0)
+    assert status("quantize model --data set.yaml --out t") == 0
+    assert status("quantize model --data set.yaml --out whole --keep-float 0") == 0
+    auto, whole = (load_bundle(place / name).precision.convs for name in ("t", "whole"))
+    assert set(auto) == set(list(whole)[1:])  # one that makes half of the error
+
+
+def test_auto_looks_no_further_where_rounding_costs_little(place, monkeypatch):
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing.output_error", lambda *_: 0.001)
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing.sensitivity", None)
+    assert status("quantize model --data set.yaml --out t") == 0
 
 
 def test_ap_may_drop_no_more(place, monkeypatch):
@@ -134,6 +157,7 @@ REFUSED = {
     "epochs without training": ("--epochs 3", "--epochs means nothing without --qat"),
     "resume without training": ("--resume", "--resume means nothing without --qat"),
     "no numbers": ("--keep-sections a,b", "expected numbers of sections"),
+    "no count": ("--keep-float -1", "expected a number of sections, or auto"),
     "no convolution": ("--keep-sections 0,999", "section 999 of"),
     "a drop without validation": (
         "--images pictures --annotations boxes.json --max-ap-drop 0.1", "needs validation images"),

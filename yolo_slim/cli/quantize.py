@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -74,11 +74,13 @@ def quantize(
         bool, typer.Option("--correct-bias", help="Take back what rounding kernels shifts.")
     ] = False,
     keep_float: Annotated[
-        int,
+        str,
         typer.Option(
-            min=0, rich_help_panel=MIXED, help="So many of the most sensitive stay in float."
+            metavar="N|auto",
+            rich_help_panel=MIXED,
+            help="So many of the most sensitive stay in float; auto: few, where it is worth it.",
         ),
-    ] = 0,
+    ] = "auto",
     keep_sections: Annotated[
         str,
         typer.Option(metavar="N,...", rich_help_panel=MIXED, help="These stay in float."),
@@ -151,8 +153,8 @@ def quantize(
     _require_sense(qat, typed)
     options = QuantizeOptions(
         images=n_images, calibrator=calibrator, weight_scale=weight_scale, equalize=equalize,
-        correct_bias=correct_bias, keep_float=keep_float, keep_sections=_numbers(keep_sections),
-        max_ap_drop=max_ap_drop,
+        correct_bias=correct_bias, keep_float=_count(keep_float),
+        keep_sections=_numbers(keep_sections), max_ap_drop=max_ap_drop,
     )  # fmt: skip
     source = ModelSource(model, weights, names, size)
     place = out / CALIBRATED if qat else out
@@ -189,6 +191,14 @@ def _require_sense(qat: bool, typed: dict[str, Any]) -> None:
     idle = [option for option, value in typed.items() if value is not None]
     if idle and not qat:
         raise InputError(f"{idle[0]} means nothing without --qat")
+
+
+def _count(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise InputError(f"--keep-float {text}: expected a number of sections, or auto")
+    return int(text)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ SELF, NO_TEACHER = "self", "none"
 
 class QuantizeOptions(BaseModel):
     """images: calibrated on. keep_float: so many of the most sensitive convolutions stay in float;
-    keep_sections: these do. max_ap_drop: as many of the most sensitive as it takes to lose no more.
+    'auto': those few that cost most, where the rounding costs much. keep_sections: these do.
+    max_ap_drop: as many of the most sensitive as it takes to lose no more.
     The rest: see quantize/settings.py."""
 
     images: Annotated[int, Field(ge=1)] = 200
@@ -26,7 +27,7 @@ class QuantizeOptions(BaseModel):
     weight_scale: WeightScale = "max"
     equalize: bool = True
     correct_bias: bool = False
-    keep_float: Annotated[int, Field(ge=0)] = 0
+    keep_float: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     keep_sections: tuple[Annotated[int, Field(ge=0)], ...] = ()
     max_ap_drop: Annotated[float, Field(ge=0, le=1)] | None = None
 

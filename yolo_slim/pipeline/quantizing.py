@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import measure
+from yolo_slim.cfg import Cfg, measure
 from yolo_slim.console import percent
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
@@ -16,15 +16,21 @@ from yolo_slim.pipeline.scoring import input_batches, require_boxes, require_hea
 from yolo_slim.precision import Precision
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.quantize.plan import decide
-from yolo_slim.quantize.sensitivity import Sensitivity, sensitivity
+from yolo_slim.quantize.sensitivity import Sensitivity, output_error, sensitivity
 from yolo_slim.quantize.unlike import SUSPICIOUS
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
 from yolo_slim.weights import network_of
 
 FEW_IMAGES = 16
-N_ASKED = 32
+N_ASKED = 16
 """Images that sensitivity is measured on."""
+
+GOOD_ENOUGH = 0.01
+"""Error of the outputs, as a share of their variance, below which 'auto' looks no further."""
+
+COSTLY, CHEAP = 0.1, 0.04
+"""What 'auto' leaves in float: what makes so much of the error, and so little of all MACs."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -83,25 +89,40 @@ def run_quantize(
 
     first = calibrated(())
     warnings = _warnings(first, n_images)
-    asks = options.keep_float > 0 or options.max_ap_drop is not None
-    if not (asks or tell_sensitivity):
-        return Quantized(first, warnings)
     some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
+    auto = options.keep_float == "auto" and options.max_ap_drop is None
+    looks = not auto or output_error(first, some) > GOOD_ENOUGH
+    asks = auto or bool(options.keep_float) or options.max_ap_drop is not None
+    if not (tell_sensitivity or (asks and looks)):
+        return Quantized(first, warnings)
     with progress("sensitivity") as advance:
         found = sensitivity(first, some, advance)
     order = list(found.gains())
-    n_kept, float_ap = min(options.keep_float, len(order)), None
-    if options.max_ap_drop is not None:
-        assert val_data is not None
-        float_ap = _ap(first, None, val_data, progress, "AP in float")
-        least = float_ap - options.max_ap_drop
-        n_kept = _fewest(first, order, n_kept, least, val_data, progress)
+    if auto:
+        kept = _cheap_and_costly(bundle.cfg, found) if looks else ()
+        return Quantized(calibrated(kept) if kept else first, warnings, found)
+    n_kept = 0 if options.keep_float == "auto" else min(options.keep_float, len(order))
+    if options.max_ap_drop is None:
+        done = calibrated(tuple(order[:n_kept])) if n_kept else first
+        return Quantized(done, warnings, found)
+    assert val_data is not None
+    float_ap = _ap(first, None, val_data, progress, "AP in float")
+    n_kept = _fewest(first, order, n_kept, float_ap - options.max_ap_drop, val_data, progress)
     done = calibrated(tuple(order[:n_kept])) if n_kept else first
-    ap = None
-    if options.max_ap_drop is not None:
-        assert val_data is not None
-        ap = _ap(done, done.precision, val_data, progress, "AP in INT8")
+    ap = _ap(done, done.precision, val_data, progress, "AP in INT8")
     return Quantized(done, warnings, found, float_ap, ap)
+
+
+def _cheap_and_costly(cfg: Cfg, found: Sensitivity) -> tuple[int, ...]:
+    """The most sensitive first, see COSTLY and CHEAP."""
+    macs = {cost.index: cost.macs for cost in measure(cfg)}
+    left = CHEAP * sum(macs.values())
+    kept = []
+    for index, gain in found.gains().items():
+        if gain > COSTLY and macs[index] <= left:
+            left -= macs[index]
+            kept.append(index)
+    return tuple(kept)
 
 
 def _warnings(quantized: Bundle, n_images: int) -> tuple[str, ...]:

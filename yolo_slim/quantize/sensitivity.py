@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,18 +30,26 @@ class Sensitivity:
         return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
+def output_error(bundle: Bundle, batches: Sequence[Tensor]) -> float:
+    """`Sensitivity.whole` alone, of a quantized bundle on images [B, channels, H, W], 0..1."""
+    return sensitivity(bundle, batches, sections=()).whole
+
+
 def sensitivity(
     bundle: Bundle,
     batches: Sequence[Tensor],
     progress: Callable[[int, int], None] | None = None,
+    sections: Collection[int] | None = None,
 ) -> Sensitivity:
     """Runs a quantized bundle on images [B, channels, H, W], 0..1, once per convolution.
 
-    progress: (convolutions done, of how many). Raises InputError for a bundle without a plan.
+    sections: those that are asked, all in INT8 by default. progress: (convolutions done, of how
+    many). Raises InputError for a bundle without a plan.
     """
     plan = bundle.precision
     if plan is None:
         raise InputError(f"{bundle.cfg.source} has no INT8 plan: quantize it first")
+    asked = tuple(plan.convs) if sections is None else tuple(sections)
     exact = network_of(bundle.cfg, bundle.weights)
     with torch.inference_mode():
         expected = [exact(images) for images in batches]
@@ -49,11 +57,11 @@ def sensitivity(
         network = network_of(bundle.cfg, bundle.weights, plan)
         whole = _error(network, batches, expected)
         without = {}
-        for index in plan.convs:
+        for index in asked:
             network.imitate(plan.without({index}))
             without[index] = _error(network, batches, expected)
             if progress is not None:
-                progress(len(without), len(plan.convs))
+                progress(len(without), len(asked))
     return Sensitivity(whole, without)
 
 
