@@ -196,5 +196,9 @@ class _Exporter:
 def _steps(
     values: NDArray[np.float64], scales: NDArray[np.float64], limit: int
 ) -> NDArray[np.int8]:
+    """Rounded in float32 by the inverse of the scale, as torch's imitation does: else a value on
+    the edge between two steps would fall to another side here."""
+    inverse = np.float32(1) / scales.astype(np.float32)
     shape = (-1,) + (1,) * (values.ndim - 1)
-    return np.rint(values / scales.reshape(shape)).clip(-limit, limit).astype(np.int8)
+    steps = np.rint(values.astype(np.float32) * inverse.reshape(shape))
+    return steps.clip(-limit, limit).astype(np.int8)
