@@ -11,7 +11,7 @@ from yolo_slim.factorize.moments import Moments
 from yolo_slim.factorize.sites import Ranks
 from yolo_slim.factorize.spectrum import Spectrum, basis, gram, input_roots, scaled, whitened
 
-SWEEPS = 1
+SWEEPS = 2
 """Rounds of HOOI: more of them find next to nothing."""
 
 
