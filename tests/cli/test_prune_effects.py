@@ -11,7 +11,8 @@ from typer.main import get_command
 from yolo_slim.bundle import Bundle
 from yolo_slim.cli.app import app
 from yolo_slim.cli.prune_effects import NEEDS, Wish, require_effects
-from yolo_slim.cli.prune_words import as_option, typed_step
+from yolo_slim.cli.prune_words import typed_step
+from yolo_slim.cli.step_words import as_option
 from yolo_slim.errors import InputError
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build

@@ -82,7 +82,7 @@ def test_every_section_makes_the_same_of_the_same(name, random_bundle, shared_ro
         error, step = np.abs(ours - maps[index]), max(np.abs(ours).max(), 1e-3) / 127
         # One divides by a step, one multiplies by its inverse: an edge may part them, rarely.
         assert error.max() <= step, section
-        assert np.quantile(error, 0.999) <= 1e-2 * step, section
+        assert np.quantile(error, 0.999) <= 0.05 * step, section
         n_convs += isinstance(section, Conv)
     assert n_convs > len(bundle.precision.convs) > 0
 

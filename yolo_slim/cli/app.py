@@ -18,6 +18,7 @@ from yolo_slim.cli import (
     evaluate,
     export_onnx,
     export_openvino,
+    factorize,
     profile,
     prune,
     quantize,
@@ -38,6 +39,7 @@ app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
 app.command("prune")(prune.prune)
+app.command("factorize")(factorize.factorize)
 app.command("quantize")(quantize.quantize)
 app.command("scale")(scale.scale)
 app.command("export_onnx")(export_onnx.export_onnx)

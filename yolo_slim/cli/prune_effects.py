@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from yolo_slim.cli.prune_words import as_option
+from yolo_slim.cli.step_words import as_option
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_options import placements
 from yolo_slim.pipeline.prune_step import needs_images

@@ -1,56 +1,13 @@
-"""A prune step from what was typed, and its faults in the words of the command line."""
+"""A prune step from what was typed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
-
-from yolo_slim.errors import InputError
-from yolo_slim.pipeline.prune_options import SPELLING
+from yolo_slim.cli.step_words import step_of
 from yolo_slim.pipeline.recipe_steps import PruneStep
-
-
-def as_option(field: str) -> str:
-    """
-    >>> as_option("target_macs")
-    '--target-macs'
-    """
-    return "--" + field.replace("_", "-")
 
 
 def typed_step(**options: Any) -> PruneStep:
     """Raises InputError, naming options as they are typed, for what is no step."""
-    try:
-        return PruneStep.model_validate(
-            {"verb": "prune", "name": "prune", **options}, context={SPELLING: as_option}
-        )
-    except ValidationError as error:
-        fault = error.errors()[0]
-        told = fault["msg"].removeprefix("Value error, ")
-        if not fault["loc"]:
-            raise InputError(told) from None
-        field = str(fault["loc"][0])
-        option, value = as_option(field), fault["input"]
-        found = f"{value:g}" if isinstance(value, float) else str(value)
-        expected = expected_range(field)
-        told = f"expected {expected}" if expected else told
-        raise InputError(f"{option} {found}: {told}") from None
-
-
-def expected_range(field: str) -> str:
-    """Where a number of a prune step must lie; '' for a field that is none.
-
-    >>> expected_range("ratio"), expected_range("target_macs"), expected_range("multiple")
-    ('0 to below 1', 'above 0 to 1', '1 or more')
-    """
-    schema = PruneStep.model_json_schema()["properties"][field]
-    limits = schema.get("anyOf", [schema])[0]
-    least, above = limits.get("minimum"), limits.get("exclusiveMinimum")
-    most, below = limits.get("maximum"), limits.get("exclusiveMaximum")
-    if least is None and above is None:
-        return ""
-    low = f"{least:g}" if above is None else f"above {above:g}"
-    if most is None and below is None:
-        return f"{low} or more" if above is None else low
-    return f"{low} to {most:g}" if below is None else f"{low} to below {below:g}"
+    return step_of(PruneStep, "prune", **options)

@@ -15,9 +15,16 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file
+from yolo_slim.pipeline.factorizing import require_factorable
 from yolo_slim.pipeline.prune_step import require_possible
 from yolo_slim.pipeline.recipe import Recipe, read_recipe
-from yolo_slim.pipeline.recipe_steps import PruneStep, RepeatStep, SingleStep, TrainStep
+from yolo_slim.pipeline.recipe_steps import (
+    FactorizeStep,
+    PruneStep,
+    RepeatStep,
+    SingleStep,
+    TrainStep,
+)
 from yolo_slim.pipeline.start import digest, read_start
 from yolo_slim.pipeline.step_folder import ONNX, RECIPE, Done, is_run, read_text
 from yolo_slim.pipeline.steps import StepRunner
@@ -140,15 +147,19 @@ class _Runner:
             )
 
     def _require_reachable(self) -> None:
-        """Raises InputError for a target that no choice of channels reaches, before the training
-        that leads to it. Of a second prune step the start is not known yet."""
+        """Raises InputError for a target that no choice of channels, or of ranks, reaches, before
+        the training that leads to it. Of a second such step the start is not known yet."""
         steps = enumerate(self.recipe.step, start=1)
-        first = next(((n, step) for n, step in steps if isinstance(step, PruneStep)), None)
+        cutting = ((n, s) for n, s in steps if isinstance(s, PruneStep | FactorizeStep))
+        first = next(cutting, None)
         if first is None:
             return
         number, step = first
         try:
-            require_possible(self.start.bundle, step)
+            if isinstance(step, PruneStep):
+                require_possible(self.start.bundle, step)
+            else:
+                require_factorable(self.start.bundle, step)
         except InputError as error:
             raise InputError(f"step {number} ({step.name}): {error}") from None
 

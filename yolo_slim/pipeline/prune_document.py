@@ -7,8 +7,8 @@ from math import isfinite
 from typing import Any
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import totals
 from yolo_slim.pipeline.prune_step import Pruned
+from yolo_slim.pipeline.size import size
 
 PLAN = "plan.json"
 """In the folder of a step."""
@@ -17,8 +17,8 @@ PLAN = "plan.json"
 def prune_document(before: Bundle, done: Pruned) -> dict[str, Any]:
     """Size before and after, and what was decided of each convolution, block and kernel."""
     return {
-        "before": _size(before),
-        "after": _size(done.bundle),
+        "before": size(before),
+        "after": size(done.bundle),
         "ratio": None if done.channels is None else done.channels.ratio,
         "notes": list(done.notes),
         "convolutions": _convolutions(done),
@@ -29,11 +29,6 @@ def prune_document(before: Bundle, done: Pruned) -> dict[str, Any]:
         "layers": _layers(done),
         "zeros": _zeros(done),
     }
-
-
-def _size(bundle: Bundle) -> dict[str, int]:
-    total = totals(bundle.cfg)
-    return {"parameters": total.parameters, "macs": total.macs}
 
 
 def _layers(pruned: Pruned) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.recalibrate import recalibrate, require_some
+from yolo_slim.prune.recalibrate import require_some
 
 _NOTHING = Surroundings(lambda text: nullcontext(lambda done, total: None))
 
@@ -60,7 +60,9 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
         done = _entrances(done, step.select, step.layer_keep)
     if step.layers is not None and step.order == "channels-first":
         done = _layers(done, step, around)
-    return _recalibrated(done, step, around) if step.recalibrate else done
+    if step.recalibrate:
+        done = replace(done, bundle=around.recalibrated(done.bundle, step.recalibrate))
+    return done
 
 
 def require_possible(bundle: Bundle, step: PruneStep) -> None:
@@ -101,15 +103,6 @@ def _layers(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
     assert step.layers is not None
     plan = plan_layers(done.bundle, step.layers, _rank(step, around))
     return replace(done, bundle=take_layers(done.bundle, plan.dropped), layers=plan)
-
-
-def _recalibrated(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
-    some = around.some_to_recalibrate(step.recalibrate)
-    n_images = len(some.samples)
-    with around.progress("running statistics") as advance:
-        batches = input_batches(some, done.bundle.cfg, n_images)
-        fresh = recalibrate(done.bundle, batches, lambda n: advance(n, n_images))
-    return replace(done, bundle=fresh)
 
 
 def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:

@@ -18,7 +18,13 @@ from yolo_slim.errors import DataError, InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe_steps import PruneStep
-from yolo_slim.pipeline.scoring import require_boxes, require_classes, require_heads, score
+from yolo_slim.pipeline.scoring import (
+    input_batches,
+    require_boxes,
+    require_classes,
+    require_heads,
+    score,
+)
 from yolo_slim.pipeline.timing import cfg_latency_ms
 from yolo_slim.prune.absorb import absorb
 from yolo_slim.prune.cut import take
@@ -27,7 +33,7 @@ from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.netadapt import plan_netadapt
 from yolo_slim.prune.place import plan_cost, plan_energy, plan_most, plan_ratio, plan_target
 from yolo_slim.prune.plan import Plan
-from yolo_slim.prune.recalibrate import require_some
+from yolo_slim.prune.recalibrate import recalibrate, require_some
 from yolo_slim.prune.scores import Scoring
 from yolo_slim.prune.taylor import taylor_evidence
 from yolo_slim.runtime.detector import Detector
@@ -73,6 +79,14 @@ class Surroundings:
     def some_to_recalibrate(self, n_images: int) -> Dataset:
         """The same of those that running statistics are measured on."""
         return self._drawn(self.recalibration or self.data, n_images, "--recalibrate")
+
+    def recalibrated(self, bundle: Bundle, n_images: int) -> Bundle:
+        """The bundle with running statistics of so many images; see recalibrate."""
+        some = self.some_to_recalibrate(n_images)
+        count = len(some.samples)
+        with self.progress("running statistics") as advance:
+            batches = input_batches(some, bundle.cfg, count)
+            return recalibrate(bundle, batches, lambda done: advance(done, count))
 
     def _drawn(self, images: Dataset | None, n_images: int, asked_by: str) -> Dataset:
         if images is None:

@@ -16,6 +16,7 @@ from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF
 from yolo_slim.pipeline.recipe_steps import (
     Arm,
     ExportStep,
+    FactorizeStep,
     PruneStep,
     QuantizeStep,
     RepeatStep,
@@ -168,6 +169,8 @@ class Recipe(Strict):
                 raise ValueError(f"{where}: the name is taken; names must differ")
             if isinstance(step, TrainStep | PruneStep | RepeatStep) and folded:
                 raise ValueError(f"{where}: {step.verb} needs BatchNorm, which quantize has folded")
+            if isinstance(step, FactorizeStep) and quantized:
+                raise ValueError(f"{where}: factorize changes what quantize measures: put it first")
             for single in step.step if isinstance(step, RepeatStep) else (step,):
                 _require_known_teacher(single, where, teachers)
             if isinstance(step, QuantizeStep):
@@ -237,8 +240,9 @@ def _first_fault(error: ValidationError) -> str:
 def _known_keys(place: list[str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "model": ModelSpec, "data": DataSpec, "augment": AugmentSpec, "train": TrainStep,
-        "prune": PruneStep, "quantize": QuantizeStep, "export_onnx": ExportStep,
-        "repeat": RepeatStep, "compare": CompareSpec, "student": ModelSpec, "arm": Arm,
+        "prune": PruneStep, "factorize": FactorizeStep, "quantize": QuantizeStep,
+        "export_onnx": ExportStep, "repeat": RepeatStep, "compare": CompareSpec,
+        "student": ModelSpec, "arm": Arm,
     }  # fmt: skip
     match place[:-1]:
         case ["compare", name, *_]:

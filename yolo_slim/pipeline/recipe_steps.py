@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validat
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.distill.settings import DistillSettings, Position, Statistics, read_losses
 from yolo_slim.errors import InputError
+from yolo_slim.factorize.options import Method as FactorizeMethod
 from yolo_slim.pipeline.prune_options import (
     SPELLING,
     ChannelOptions,
@@ -29,6 +30,9 @@ from yolo_slim.train.sparsity_settings import (
     SparsityStep,
     SparsityWeight,
 )
+
+DEFAULT_ENERGY = 0.9
+"""The share of its energy that a factored section keeps, if nothing is said."""
 
 
 class Strict(BaseModel):
@@ -145,6 +149,29 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
         return self
 
 
+class FactorizeStep(_Step):
+    """energy: the share that each section keeps; target_macs: of the whole network's MACs; without
+    either, DEFAULT_ENERGY. heads: what they read is factored, too. n_images: on how many training
+    images factors and ranks are chosen; 0 by the weights alone. recalibrate: as in a prune step."""
+
+    verb: Literal["factorize"]
+    method: FactorizeMethod = "svd"
+    energy: Annotated[float, Field(gt=0, le=1)] | None = None
+    target_macs: Annotated[float, Field(gt=0, le=1)] | None = None
+    multiple: Annotated[int, Field(ge=1)] = 1
+    heads: bool = False
+    n_images: Annotated[int, Field(ge=0)] = 0
+    recalibrate: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _says_how_much_once(self, info: ValidationInfo) -> FactorizeStep:
+        if self.energy is not None and self.target_macs is not None:
+            spelled = (info.context or {}).get(SPELLING, str)
+            both = " and ".join(map(spelled, ("energy", "target_macs")))
+            raise ValueError(f"{both} both say how much: name one of them")
+        return self
+
+
 class QuantizeStep(_Step, QuantizeOptions, QatOptions):
     verb: Literal["quantize"]
 
@@ -162,7 +189,7 @@ class ExportStep(_Step):
     dynamic_batch: bool = False
 
 
-SingleStep = TrainStep | PruneStep | QuantizeStep | ExportStep
+SingleStep = TrainStep | PruneStep | FactorizeStep | QuantizeStep | ExportStep
 
 
 class RepeatStep(_Step):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from torch import Tensor
@@ -19,6 +20,7 @@ from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
+from yolo_slim.pipeline.factorizing import factorize_document, run_factorize
 from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
 from yolo_slim.pipeline.pruning import Surroundings
@@ -27,6 +29,7 @@ from yolo_slim.pipeline.quantizing import run_quantize, told_share
 from yolo_slim.pipeline.recipe import START, Recipe
 from yolo_slim.pipeline.recipe_steps import (
     ExportStep,
+    FactorizeStep,
     PruneStep,
     QuantizeStep,
     SingleStep,
@@ -84,6 +87,11 @@ class StepRunner:
             return self._cached(
                 folder, step.name, "prune", key, lambda f: self._prune(step, bundle, f)
             )
+        if isinstance(step, FactorizeStep):
+            return self._cached(
+                folder, step.name, f"factorize {step.method}", key,
+                lambda f: self._factorize(step, bundle, f),
+            )  # fmt: skip
         if isinstance(step, QuantizeStep):
             teacher = self._teacher(step, done) if step.teacher not in (SELF, NO_TEACHER) else None
             trained = f", train {step.epochs} epochs" if step.epochs else ""
@@ -195,15 +203,25 @@ class StepRunner:
         return train_taught(bundle, teacher, lessons, settings, shown, folder, fit)
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
-        around = Surroundings(
+        done = run_prune(bundle, step, self._around())
+        self._keep_plan(folder, done.notes, prune_document(bundle, done))
+        return done.bundle
+
+    def _factorize(self, step: FactorizeStep, bundle: Bundle, folder: Path) -> Bundle:
+        done = run_factorize(bundle, step, self._around())
+        self._keep_plan(folder, done.plan.notes, factorize_document(bundle, done))
+        return done.bundle
+
+    def _around(self) -> Surroundings:
+        return Surroundings(
             self._progress, self.train_data, threads=self.threads, seed=self.recipe.seed
         )
-        done = run_prune(bundle, step, around)
-        for text in done.notes:
+
+    def _keep_plan(self, folder: Path, notes: Sequence[str], document: Mapping[str, Any]) -> None:
+        for text in notes:
             note(self.console, text)
         with whole_file(folder / PLAN) as temporary:
-            temporary.write_text(json.dumps(prune_document(bundle, done), indent=1))
-        return done.bundle
+            temporary.write_text(json.dumps(document, indent=1))
 
     def _quantize(
         self, step: QuantizeStep, bundle: Bundle, teacher: Bundle | None, folder: Path

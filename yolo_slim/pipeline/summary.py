@@ -18,7 +18,7 @@ from yolo_slim.files import write_csv
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.compress import Compression
 from yolo_slim.pipeline.prune_document import PLAN
-from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
+from yolo_slim.pipeline.recipe_steps import FactorizeStep, PruneStep, TrainStep
 from yolo_slim.pipeline.scoring import detect_all
 from yolo_slim.pipeline.step_folder import ONNX, Done
 from yolo_slim.report.model import ClassRow, Report
@@ -104,11 +104,13 @@ def _all_gammas(bundle: Bundle) -> np.ndarray:
 
 
 def _plans(run: Compression) -> dict[str, PlanTables]:
-    """What each prune step has decided, from its folder."""
+    """What each step that prunes or factorizes has decided, from its folder."""
+    readers = {PruneStep: PlanTables.of, FactorizeStep: PlanTables.of_factors}
     return {
-        done.name: PlanTables.of(json.loads((done.folder / PLAN).read_text()))
+        done.name: read(json.loads((done.folder / PLAN).read_text()))
         for done in run.steps
-        if isinstance(run.asked.get(done.name), PruneStep) and (done.folder / PLAN).is_file()
+        for kind, read in readers.items()
+        if isinstance(run.asked.get(done.name), kind) and (done.folder / PLAN).is_file()
     }
 
 

@@ -123,7 +123,7 @@ def _plots(plots: dict[str, Figure]) -> str:
 
 
 def _plans(plans: Mapping[str, PlanTables]) -> str:
-    """A part for each prune step, folded up."""
+    """A part for each step that has decided something, folded up."""
     parts = []
     for name, plan in plans.items():
         notes = "".join(f"<p>{escape(note)}</p>" for note in plan.notes)
@@ -133,6 +133,7 @@ def _plans(plans: Mapping[str, PlanTables]) -> str:
                 ("Blocks", plan.layers),
                 ("Convolutions", plan.convolutions),
                 ("Zeros", plan.zeros),
+                ("Factors", plan.factors),
             )
             if rows
         )

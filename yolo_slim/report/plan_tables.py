@@ -1,4 +1,4 @@
-"""What a prune step has decided, as tables: convolutions, blocks, zeros."""
+"""What a step has decided, as tables: convolutions, blocks, zeros, factors."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class PlanTables:
     convolutions: Rows = ()
     layers: Rows = ()
     zeros: Rows = ()
+    factors: Rows = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -53,8 +54,20 @@ class PlanTables:
                     for z in document["zeros"]
                 ],
             ),
-            tuple(document["notes"]),
+            notes=tuple(document["notes"]),
         )  # fmt: skip
+
+    @classmethod
+    def of_factors(cls, document: Mapping[str, Any]) -> PlanTables:
+        """From what `factorize --json` writes."""
+        rows = [
+            (f"{s['section']} {s['kind']}", s["into"] or f"whole: {s['whole']}",
+             "" if s["energy"] is None else f"{s['energy']:.1%}", f"{s['macs_before']:,}",
+             f"{s['macs_after']:,}")
+            for s in document["sections"]
+        ]  # fmt: skip
+        head = ("section", "becomes", "energy kept", "MACs", "after")
+        return cls(factors=_rows(head, rows), notes=tuple(document["notes"]))
 
 
 def _rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rows:

@@ -1,0 +1,1 @@
+"""A convolution becomes two or three thinner ones: which, at what rank, and from which numbers."""
