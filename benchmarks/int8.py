@@ -39,7 +39,7 @@ SHARED = HERE.parents[1] / "shared"
 COCO = SHARED / "data/coco"
 CSV = HERE / "int8.csv"
 N_CALIBRATED = 128
-PROFILES: tuple[Profile, ...] = ("tensorrt", "cpu")
+PROFILES: tuple[Profile, ...] = ("tensorrt", "cpu", "cpu-vnni")
 
 MODELS = {
     "yolo-fastest-1.1-xl": "yolo-fastest/yolo-fastest-1.1_coco/yolo-fastest-1.1-xl",

@@ -12,6 +12,7 @@ from yolo_slim.cli.options import Model, NamesFile, Size, WeightsFile, console, 
 from yolo_slim.cli.targets import check_file
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
+from yolo_slim.export.onnx_model import Profile
 from yolo_slim.export.onnx_model import export_onnx as export_bundle
 from yolo_slim.export.suppression import MAX_CANDIDATES
 from yolo_slim.metadata import Answer
@@ -29,8 +30,12 @@ def export_onnx(
     names: NamesFile = None,
     size: Size = None,
     int8: Annotated[
-        Literal["tensorrt", "cpu"] | None,
-        typer.Option("--int8", help="Q/DQ for TensorRT, or for ONNX Runtime's integer kernels."),
+        Profile | None,
+        typer.Option(
+            "--int8",
+            help="Q/DQ for TensorRT, or for ONNX Runtime's integer kernels: on any CPU, or more "
+            "exact on those with VNNI, and on ARM.",
+        ),
     ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="FP16 up to the heads, for TensorRT; also with --int8.")

@@ -24,9 +24,9 @@ from yolo_slim.metadata import IMAGE_NAME, Answer, to_metadata
 from yolo_slim.nn.network import reads_int8
 from yolo_slim.nn.suppress import Suppression
 
-Profile = Literal["tensorrt", "cpu"]
+Profile = Literal["tensorrt", "cpu", "cpu-vnni"]
 
-_CPU_WEIGHT_LIMIT = 64
+_WEIGHT_LIMITS: dict[Profile, int] = {"tensorrt": 127, "cpu": 64, "cpu-vnni": 127}
 """x86 without VNNI adds two uint8 x int8 products in 16 bits: 2 * 255 * 64 fits, * 127 does not."""
 
 
@@ -49,7 +49,7 @@ def export_onnx(
 
     int8: None for float; 'tensorrt' for signed symmetric Q/DQ with float biases; 'cpu' for the
     unsigned activations, int32 biases and 7-bit weights that ONNX Runtime turns into integer
-    kernels, right on every CPU.
+    kernels, right on every CPU; 'cpu-vnni' for the same with 8-bit weights.
 
     half: what is not INT8 up to the heads in FP16; see `export.half`.
 
@@ -74,6 +74,7 @@ class _Exporter:
     def __init__(self, bundle: Bundle, int8: Profile | None, dynamic_batch: bool) -> None:
         self.bundle, self.cfg, self.int8 = bundle, bundle.cfg, int8
         self.batch: int | str = "batch" if dynamic_batch else 1
+        self.for_cpu = int8 in ("cpu", "cpu-vnni")
         self.precision = bundle.precision if int8 else None
         self.shapes = infer_shapes(self.cfg)
         self.graph = Graph()
@@ -117,7 +118,7 @@ class _Exporter:
     def _ranged(self, index: int, tensor: str) -> str:
         """For a CPU every map is rounded where it is made, so that integer kernels meet."""
         ranged = self.precision and (index == IMAGE or index in self.precision.outputs)
-        if self.int8 != "cpu" or not self.precision or not ranged:
+        if not self.for_cpu or not self.precision or not ranged:
             return tensor
         if tensor in self.tensors.values():  # a section that computed nothing
             return tensor
@@ -151,12 +152,13 @@ class _Exporter:
             x = graph.node("Where", [positive, one, minus_one], f"{name}.signs")
         conv = self.precision.convs.get(index) if self.precision else None
         if self.precision and conv:
-            limit = _CPU_WEIGHT_LIMIT if self.int8 == "cpu" else 127
+            assert self.int8 is not None
+            limit = _WEIGHT_LIMITS[self.int8]
             scales = np.asarray(conv.weight_scales) * (127 / limit)
             weight = graph.dequantized(f"{name}.weight", _steps(kernel, scales, limit), scales)
         else:
             weight = graph.floats(f"{name}.weight", kernel)
-        if self.precision and conv and self.int8 == "cpu":
+        if self.precision and conv and self.for_cpu:
             read_scale, _ = self.precision.of(self.cfg.links(index)[0]).unsigned_grid
             bias_scales = scales * read_scale
             steps = np.rint(bias / bias_scales).clip(-(2**31) + 1, 2**31 - 1).astype(np.int32)
@@ -169,7 +171,7 @@ class _Exporter:
             kernel_shape=[section.size] * 2, strides=list(section.strides_hw),
             dilations=[section.dilation] * 2, pads=[pad] * 4,
         )  # fmt: skip
-        return self._conv_activation(index, section, x, int8_cpu=bool(conv) and self.int8 == "cpu")
+        return self._conv_activation(index, section, x, int8_cpu=bool(conv) and self.for_cpu)
 
     def _conv_activation(self, index: int, section: Conv, x: str, int8_cpu: bool) -> str:
         graph, kind = self.graph, section.activation

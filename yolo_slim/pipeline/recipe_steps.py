@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validat
 from yolo_slim.cfg import BoxLoss
 from yolo_slim.distill.settings import DistillSettings, Position, Statistics, read_losses
 from yolo_slim.errors import InputError
+from yolo_slim.export.onnx_model import Profile
 from yolo_slim.factorize.options import Method as FactorizeMethod
 from yolo_slim.pipeline.prune_options import (
     SPELLING,
@@ -185,7 +186,7 @@ class QuantizeStep(_Step, QuantizeOptions, QatOptions):
 
 class ExportStep(_Step):
     verb: Literal["export_onnx"]
-    int8: Literal["cpu", "tensorrt"] | None = None
+    int8: Profile | None = None
     dynamic_batch: bool = False
 
 
