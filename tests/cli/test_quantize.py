@@ -153,6 +153,17 @@ def test_a_stopped_training_goes_on(place, monkeypatch, capsys):
     assert all((resumed.weights[k] == whole.weights[k]).all() for k in whole.weights)
 
 
+def test_stopped_before_the_first_state_it_starts_again_either_way(place, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    for again in ("", " --resume"):
+        with monkeypatch.context() as patched:
+            patched.setattr(DetectorModule, "training_step", stopped)
+            assert status(f"{QAT} --out t{len(again)}") == 130
+        assert status(f"{QAT} --out t{len(again)}{again}") == 0
+
+
 REFUSED = {
     "epochs without training": ("--epochs 3", "--epochs means nothing without --qat"),
     "resume without training": ("--resume", "--resume means nothing without --qat"),

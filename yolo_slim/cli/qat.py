@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from yolo_slim.distill.settings import DistillSettings
 from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QatOptions
 from yolo_slim.pipeline.quantizing import told_share
 from yolo_slim.pipeline.teaching import Lessons
+from yolo_slim.train.checkpoint import CHECKPOINT
 
 CALIBRATED, FLOAT = "calibrated", "float"
 """Bundles in the run's folder: what the training begins with, and the model that was quantized."""
@@ -21,18 +23,23 @@ DEFAULT_EPOCHS = 10
 QAT = QatOptions()
 
 
-def train_rounded(
-    out: Path, pictures: dict[str, float | None], seed: int, resume: bool, epochs: int,
-    lr: float | None, batch_size: int | None, ranges: str | None, teacher: str, labels: bool,
-    data: Path | None, images: Path | None, annotations: Path | None,
-) -> None:  # fmt: skip
-    """Trains out/CALIBRATED into out/bundle. teacher: a model, 'self' or 'none'."""
-    options: dict[str, Any] = {
-        **pictures, "model": str(out / CALIBRATED), "out": out, "epochs": epochs, "data": data,
-        "images": images, "annotations": annotations, "seed": seed, "resume": resume,
-        "lr": QAT.lr if lr is None else lr, "batch_size": batch_size or QAT.batch_size,
-        "weight_decay": 0.0, "precision": "float32", "ranges": ranges or QAT.ranges,
-        "labels": labels or teacher == NO_TEACHER,
+def begun(out: Path) -> bool:
+    """Whether there is a training to go on with; a calibration alone is soon made again."""
+    return (out / "checkpoints" / CHECKPOINT).exists()
+
+
+def train_rounded(asked: Mapping[str, Any]) -> None:
+    """Trains out/CALIBRATED into out/bundle. asked: option of `quantize` -> what was typed."""
+    out, teacher = asked["out"], asked["teacher"] or SELF
+    usual = {
+        "epochs": DEFAULT_EPOCHS, "lr": QAT.lr, "batch_size": QAT.batch_size, "ranges": QAT.ranges,
+        "mosaic": 0.0,
+    }  # fmt: skip
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    options = usual | chosen | {
+        "model": str(out / CALIBRATED), "weights": None, "names": None,
+        "weight_decay": 0.0, "precision": "float32", "resume": asked["resume"] and begun(out),
+        "labels": asked["labels"] or teacher == NO_TEACHER,
         "teacher": {SELF: str(out / FLOAT), NO_TEACHER: None}.get(teacher, teacher),
     }  # fmt: skip
     run_training(Request.of(options, Lessons(DistillSettings())))

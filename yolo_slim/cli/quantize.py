@@ -30,12 +30,13 @@ from yolo_slim.cli.qat import (
     DEFAULT_EPOCHS,
     FLOAT,
     QAT,
+    begun,
     train_rounded,
 )
 from yolo_slim.cli.quantize_print import print_plan, print_sensitivity
 from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
 from yolo_slim.cli.train_options import Affine, Colour, Flip, Mosaic, Resume
-from yolo_slim.console import warn
+from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
@@ -145,6 +146,7 @@ def quantize(
     With --qat the kernels learn to live with the rounding, from the float model, whose answers they
     are to give; --out is then the folder of a run.
     """
+    asked = dict(locals())
     typed = {
         "--epochs": epochs, "--lr": lr, "--batch-size": batch_size, "--ranges": ranges,
         "--teacher": teacher, "--mosaic": mosaic, "--flip": flip, "--affine": affine,
@@ -165,7 +167,9 @@ def quantize(
     else:
         check_bundle(out, source.files)
     check_file(json, [*source.files, data, annotations], only_json=True)
-    if not (resume and is_bundle(place)):
+    if resume and is_bundle(place):
+        note(console, f"{place} is kept: options of the calibration are not looked at")
+    else:
         bundle = load_model(source)
         tell_notes(bundle.cfg)
         train_data = dataset(data, images, annotations, "train", bundle.class_names)
@@ -179,11 +183,7 @@ def quantize(
         save_bundle(done.bundle, place)
         write_json(json, quantize_document(done))
     if qat:
-        pictures = {"mosaic": mosaic or 0.0, "flip": flip, "affine": affine, "colour": colour}
-        train_rounded(
-            out, pictures, seed, resume, epochs or DEFAULT_EPOCHS, lr, batch_size, ranges,
-            teacher or SELF, labels, data, images, annotations,
-        )  # fmt: skip
+        train_rounded(asked)
 
 
 def _require_sense(qat: bool, typed: dict[str, Any]) -> None:
@@ -220,7 +220,7 @@ def _require_run_folder(out: Path, source: ModelSource, resume: bool) -> None:
     require_kept([out / name for name in (CALIBRATED, FLOAT)], source.files)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; expected the name of a folder to make")
-    if not resume and is_bundle(out / CALIBRATED):
+    if not resume and begun(out):
         raise InputError(
             f"{out} holds a training already: --resume goes on, or choose another --out"
         )
