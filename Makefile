@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 RUN ?= runs/digits
+# A process a core, each with one thread: most tests are too small for two.
+PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n auto --dist worksteal
 
 .PHONY: demo test check fix slow clean
 
@@ -14,10 +16,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+	$(PYTEST) -q
 
 slow: $(VENV)/.installed-test
-	$(BIN)/pytest -q -m slow
+	$(PYTEST) -q -m slow
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ COMMANDS = {
     "profile": "profile model", "scale": "scale yolov3-nano --search",
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
+    "quantize": "quantize model --out x " + TWO, "factorize": "factorize model --out x",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
 }  # fmt: skip
 

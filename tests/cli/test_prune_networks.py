@@ -73,7 +73,7 @@ def press(*_, **__):
 
 PRESSED = {
     "sweep": (sweeping, "bundle_latency_ms", "--sweep --data {} --json x.json"),
-    "recalibration": (prune_step, "recalibrate", "--recalibrate {}"),
+    "recalibration": (pruning, "recalibrate", "--recalibrate {}"),
     "slopes": (pruning, "detection_loss", "--importance taylor --data {}"),
     "timing": (pruning, "cfg_latency_ms", "--target-latency-ms 3"),
     "layers": (prune_step, "similarity", "--layers 1 --layer-rank similarity --data {}"),
