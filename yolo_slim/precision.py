@@ -54,11 +54,13 @@ class Precision:
     image: range of the normalised input.
     outputs: range of each section's output, by section index.
     convs: the convolutions that run in INT8, by section index.
+    kept: those that stay in float for the sake of exactness: what they read is not rounded either.
     """
 
     image: Range
     outputs: dict[int, Range]
     convs: dict[int, ConvPrecision]
+    kept: tuple[int, ...] = ()
 
     def of(self, link: int) -> Range:
         """Range of a section's output; of the image for link -1."""
@@ -66,7 +68,9 @@ class Precision:
 
     def without(self, sections: Collection[int]) -> Precision:
         """The plan with these convolutions in float."""
-        return replace(self, convs={k: v for k, v in self.convs.items() if k not in sections})
+        left = {k: v for k, v in self.convs.items() if k not in sections}
+        kept = tuple(sorted({*self.kept, *(self.convs.keys() - left.keys())}))
+        return replace(self, convs=left, kept=kept)
 
     def to_json(self) -> str:
         return json.dumps({"format": "yolo_slim precision 1", **asdict(self)}, indent=1)
@@ -85,6 +89,7 @@ class Precision:
                     )
                     for k, v in document["convs"].items()
                 },
+                kept=tuple(int(k) for k in document.get("kept", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{source}: not a precision plan ({error})") from None

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import IMAGE, Conv, infer_shapes
+from yolo_slim.cfg import IMAGE, Cfg, Conv, infer_shapes
 from yolo_slim.errors import InputError
 from yolo_slim.export.activations import add_activation
 from yolo_slim.export.boxes import require_boxes
@@ -23,6 +23,7 @@ from yolo_slim.fold import fold_batchnorm
 from yolo_slim.metadata import IMAGE_NAME, Answer, to_metadata
 from yolo_slim.nn.network import reads_int8
 from yolo_slim.nn.suppress import Suppression
+from yolo_slim.precision import Precision
 
 Profile = Literal["tensorrt", "cpu", "cpu-vnni"]
 
@@ -77,6 +78,7 @@ class _Exporter:
         self.for_cpu = int8 in ("cpu", "cpu-vnni")
         self.precision = bundle.precision if int8 else None
         self.shapes = infer_shapes(self.cfg)
+        self.exact = _read_exactly(self.cfg, self.precision)
         self.graph = Graph()
         self.sections = SectionWriter(self.graph, bundle)
         self.tensors: dict[int, str] = {}
@@ -118,7 +120,7 @@ class _Exporter:
     def _ranged(self, index: int, tensor: str) -> str:
         """For a CPU every map is rounded where it is made, so that integer kernels meet."""
         ranged = self.precision and (index == IMAGE or index in self.precision.outputs)
-        if not self.for_cpu or not self.precision or not ranged:
+        if not self.for_cpu or not self.precision or not ranged or index in self.exact:
             return tensor
         if tensor in self.tensors.values():  # a section that computed nothing
             return tensor
@@ -171,13 +173,14 @@ class _Exporter:
             kernel_shape=[section.size] * 2, strides=list(section.strides_hw),
             dilations=[section.dilation] * 2, pads=[pad] * 4,
         )  # fmt: skip
-        return self._conv_activation(index, section, x, int8_cpu=bool(conv) and self.for_cpu)
+        integer = bool(conv) and self.for_cpu and index not in self.exact
+        return self._conv_activation(index, section, x, integer)
 
-    def _conv_activation(self, index: int, section: Conv, x: str, int8_cpu: bool) -> str:
+    def _conv_activation(self, index: int, section: Conv, x: str, integer: bool) -> str:
         graph, kind = self.graph, section.activation
         name = f"{index}.{kind}"
         # ReLU is merged into the convolution's rounding; everything else is a kernel of its own.
-        if not int8_cpu or kind in ("linear", "relu"):
+        if not integer or kind in ("linear", "relu"):
             return add_activation(graph, kind, x, name)
         assert self.precision is not None
         grid = self.precision.convs[index].convolved.unsigned_grid
@@ -193,6 +196,16 @@ class _Exporter:
         section = self.cfg[index]
         assert isinstance(section, Conv)
         return index if section.share_index is None else self._owner(section.share_index)
+
+
+def _read_exactly(cfg: Cfg, precision: Precision | None) -> frozenset[int]:
+    """Sections, and the image, that nothing reads but convolutions which are kept in float."""
+    kept = () if precision is None else precision.kept
+    readers: dict[int, set[int]] = {}
+    for index in range(len(cfg)):
+        for link in cfg.links(index):
+            readers.setdefault(link, set()).add(index)
+    return frozenset(link for link, found in readers.items() if found <= set(kept))
 
 
 def _steps(

@@ -16,7 +16,7 @@ from yolo_slim.precision import ConvPrecision, Precision, Range
 from yolo_slim.quantize.bias_correction import shift_of
 from yolo_slim.quantize.equalize import Factors, equalized, equalizing
 from yolo_slim.quantize.observe import Observed, observe, require_unit
-from yolo_slim.quantize.plan import int8_convs
+from yolo_slim.quantize.plan import int8_convs, kept_convs
 from yolo_slim.quantize.ranges import CALIBRATORS, Curve, joined
 from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.quantize.unlike import unlike_training
@@ -73,7 +73,7 @@ def quantize(
     result = {} if unlike is None else {"unlike_training": round(unlike, 3)}
     return folded.then(
         "quantize", {"images": seen.n_images, **settings.told()}, result=result, weights=weights,
-        precision=Precision(image, outputs, plans),
+        precision=Precision(image, outputs, plans, kept_convs(bundle.cfg, settings.keep_float)),
     )  # fmt: skip
 
 

@@ -64,6 +64,12 @@ def int8_convs(cfg: Cfg, keep_float: Collection[int] = ()) -> tuple[int, ...]:
     return tuple(index for index, decision in decide(cfg, keep_float).items() if decision.int8)
 
 
+def kept_convs(cfg: Cfg, keep_float: Collection[int]) -> tuple[int, ...]:
+    """Those of `keep_float` that would run in INT8 otherwise, in order."""
+    kept = set(keep_float)
+    return tuple(index for index in int8_convs(cfg) if index in kept)
+
+
 def ranged_outputs(cfg: Cfg) -> tuple[int, ...]:
     """Sections whose output has a range: all maps that an INT8 section may read."""
     shapes, heads = infer_shapes(cfg), cfg.head_convs
