@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -65,3 +66,24 @@ def assert_same_boxes(
         if ids:
             assert sample.image_id == match.image_id
             np.testing.assert_allclose(sample.areas, match.areas, rtol=1e-6)
+
+
+def boxed_pictures(folder: Path, n_pictures: int, side_px: int) -> None:
+    """folder/pictures/N.png, square and of noise, a cat or a dog on each: folder/boxes.json."""
+    random = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    images, annotations = [], []
+    box = [side_px / 8, side_px / 8, side_px * 0.56, side_px * 0.62]
+    for number in range(n_pictures):
+        name = f"{number}.png"
+        pixels = random.integers(0, 256, (side_px, side_px, 3), np.uint8)
+        cv2.imwrite(str(folder / "pictures" / name), pixels)
+        size = {"width": side_px, "height": side_px}
+        images.append({"id": number + 1, "file_name": name, **size})
+        annotations.append(
+            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2,
+             "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        )  # fmt: skip
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "boxes.json").write_text(json.dumps(document))

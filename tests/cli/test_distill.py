@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from command_line import status
+from made_sets import boxed_pictures, picture
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.train.module import DetectorModule
@@ -25,23 +24,10 @@ DISTILL = (
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch) -> Path:
     """Seventy small pictures with a box each, two more without, and an untrained teacher."""
-    random = np.random.default_rng(0)
-    images, annotations = [], []
-    for folder, n in (("pictures", N_PICTURES), ("others", 2)):
-        (tmp_path / folder).mkdir()
-        for number in range(n):
-            picture = random.integers(0, 256, (16, 16, 3), np.uint8)
-            cv2.imwrite(str(tmp_path / folder / f"{folder}{number}.png"), picture)
-    for number in range(N_PICTURES):
-        name = f"pictures{number}.png"
-        images.append({"id": number + 1, "file_name": name, "width": 16, "height": 16})
-        annotations.append(
-            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2,
-             "bbox": [2, 2, 9, 10], "area": 90, "iscrowd": 0}
-        )  # fmt: skip
-    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    boxed_pictures(tmp_path, N_PICTURES, 16)
+    (tmp_path / "others").mkdir()
+    for number in range(2):
+        picture(tmp_path / "others" / f"{number}.png", 16, 16)
     cfg = build("yolov3-tiny", 2, 64)
     Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(tmp_path / "teacher")
     monkeypatch.chdir(tmp_path)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from command_line import status, told
+from made_sets import boxed_pictures
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import Conv
@@ -17,28 +16,13 @@ from yolo_slim.train.module import DetectorModule
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
-N_PICTURES = 20
 QAT = "quantize model --data set.yaml --out t --qat --epochs 2 --batch-size 8"
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch) -> Path:
     """Twenty small pictures with a box each, an untrained model, a description with validation."""
-    random = np.random.default_rng(0)
-    (tmp_path / "pictures").mkdir()
-    images, annotations = [], []
-    for number in range(N_PICTURES):
-        name = f"{number}.png"
-        picture = random.integers(0, 256, (32, 32, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / "pictures" / name), picture)
-        images.append({"id": number + 1, "file_name": name, "width": 32, "height": 32})
-        annotations.append(
-            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2,
-             "bbox": [4, 4, 18, 20], "area": 360, "iscrowd": 0}
-        )  # fmt: skip
-    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    boxed_pictures(tmp_path, 20, 32)
     side = "{images: pictures, annotations: boxes.json}"
     (tmp_path / "set.yaml").write_text(f"train: {side}\nval: {side}\n")
     cfg = build("yolov3-nano", 2, 64)

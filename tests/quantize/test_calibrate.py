@@ -101,7 +101,8 @@ def test_sections_stay_in_float_where_asked(bundle):
 @pytest.mark.parametrize(
     "settings",
     [
-        QuantizeSettings("minmax"), QuantizeSettings("entropy"), QuantizeSettings("percentile"),
+        QuantizeSettings(), QuantizeSettings("minmax"), QuantizeSettings("entropy"),
+        QuantizeSettings("percentile"),
         QuantizeSettings(weights="mse"), QuantizeSettings(equalize=False),
         QuantizeSettings(correct_bias=True),
     ],
@@ -201,16 +202,6 @@ def test_progress_counts_images(bundle):
 def test_ranges_are_never_guessed(bundle):
     with pytest.raises(InputError, match="needs images"):
         quantize(bundle, [])
-
-
-def test_fake_quantization_is_felt_and_small(bundle):
-    int8 = quantize(bundle, batches(4))
-    x = batches(1, seed=5)[0]
-    with torch.no_grad():
-        exact = network_of(int8.cfg, int8.weights)(x)
-        rounded = network_of(int8.cfg, int8.weights, int8.precision)(x)
-    for a, b in zip(exact, rounded, strict=True):
-        assert 0 < (a - b).square().mean().sqrt() < 0.35 * a.std()
 
 
 def test_a_network_whose_deepest_map_is_one_pixel_can_be_quantized(random_bundle):
