@@ -18,6 +18,8 @@ TWO = "--images pictures --annotations two.json"
 COMMANDS = {
     "prune": "prune model --out x", "evaluate": "evaluate model " + TWO, "zoo": "zoo",
     "profile": "profile model", "scale": "scale yolov3-nano --search",
+    "export_trt": "export_trt model --out x.engine", "factorize": "factorize model --out x",
+    "quantize": "quantize model --out x " + TWO,
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
     "quantize": "quantize model --out x " + TWO, "factorize": "factorize model --out x",

@@ -18,6 +18,7 @@ from yolo_slim.cli import (
     evaluate,
     export_onnx,
     export_openvino,
+    export_trt,
     factorize,
     profile,
     prune,
@@ -44,6 +45,7 @@ app.command("quantize")(quantize.quantize)
 app.command("scale")(scale.scale)
 app.command("export_onnx")(export_onnx.export_onnx)
 app.command("export_openvino")(export_openvino.export_openvino)
+app.command("export_trt")(export_trt.export_trt)
 app.command("check_onnx")(check_onnx.check_onnx)
 app.command("evaluate")(evaluate.evaluate)
 app.command("profile")(profile.profile)

@@ -31,7 +31,9 @@ Model = Annotated[
 ]
 RunnableModel = Annotated[
     str,
-    typer.Argument(help="Bundle or run folder, .cfg (with --weights), zoo name, .onnx or .xml."),
+    typer.Argument(
+        help="Bundle or run folder, .cfg (with --weights), zoo name, .onnx, .xml or .engine."
+    ),
 ]
 WeightsFile = Annotated[
     Path | None, typer.Option("--weights", help="Darknet .weights file of a .cfg.")

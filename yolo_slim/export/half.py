@@ -144,7 +144,7 @@ def _require_range(name: str, values: NDArray[Any]) -> None:
     if not (np.abs(values) <= _LARGEST).all():
         raise InputError(
             f"{name} reaches {np.abs(values).max():g}: FP16 holds numbers up to {_LARGEST:.0f}; "
-            "export without --half"
+            "export it in float32"
         )
 
 

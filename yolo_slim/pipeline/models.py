@@ -17,6 +17,7 @@ from yolo_slim.errors import CfgError, InputError
 from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.pipeline.runtimes import FILES, Opener, OpenFile, find_runtime, openers_of
 from yolo_slim.runtime.session import Session, TorchSession, default_threads
+from yolo_slim.trt.engine_file import ENGINE_SUFFIX, record_path
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build, names, near_names
 
@@ -41,6 +42,8 @@ class ModelSource:
         model = sorted(folder.iterdir()) if folder.is_dir() else [self.path]
         if self.path.suffix == ".xml":
             model.append(self.path.with_suffix(".bin"))
+        if self.path.suffix == ENGINE_SUFFIX:
+            model.append(record_path(self.path))
         return [*model, *(path for path in (self.weights, self.names) if path is not None)]
 
     @property
@@ -190,11 +193,12 @@ def _load(source: ModelSource, untrained: bool, classes: int | None) -> Bundle:
         return _with_weights(cfg, source, untrained)
     if source.model in names():
         return _with_weights(build(source.model, classes), source, untrained)
+    exported = " or ".join(FILES)
     if path.exists():
-        raise InputError(f"{path}: expected a bundle folder, a .cfg, an .onnx or an .xml")
+        raise InputError(f"{path}: expected a bundle folder, a .cfg, {exported}")
     raise InputError(
-        f"{source.model!r} is no bundle folder, .cfg, .onnx or .xml that exists, and no name of "
-        f"the zoo{near_names(source.model)} `yolo-slim zoo` lists them"
+        f"{source.model!r} is no bundle folder, .cfg, {exported} that exists, and no name of the "
+        f"zoo{near_names(source.model)} `yolo-slim zoo` lists them"
     )
 
 

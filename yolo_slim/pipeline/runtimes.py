@@ -20,6 +20,8 @@ from yolo_slim.runtime.opencv import OpencvSession
 from yolo_slim.runtime.opencv_reads import misread
 from yolo_slim.runtime.openvino import OpenvinoSession
 from yolo_slim.runtime.session import OnnxSession, Session, TorchSession
+from yolo_slim.runtime.tensorrt import TensorRTSession
+from yolo_slim.trt.engine_file import ENGINE_SUFFIX
 
 Opener = Callable[[], Session]
 OpenFile = Callable[[Path, int], Session]
@@ -81,6 +83,17 @@ def _ncnn(bundle: Bundle, folder: Path, threads: int) -> Opener:
     return opener
 
 
+def _tensorrt(bundle: Bundle, folder: Path, threads: int) -> Opener:
+    raise InputError(
+        f"tensorrt runs engines, and {bundle.cfg.source} is none: write one with `yolo-slim "
+        f"export_trt MODEL --out FILE{ENGINE_SUFFIX}`"
+    )
+
+
+def _open_engine(path: Path, threads: int) -> Session:
+    return TensorRTSession(path)
+
+
 _F32 = partial(OpenvinoSession, float32=True)
 
 RUNTIMES: dict[str, Runtime] = {
@@ -92,9 +105,10 @@ RUNTIMES: dict[str, Runtime] = {
     "openvino-f32": Runtime(partial(_by_onnx, _F32), {".onnx": _F32, ".xml": _F32}),
     "opencv": Runtime(_opencv),
     "ncnn": Runtime(_ncnn),
+    "tensorrt": Runtime(_tensorrt, {ENGINE_SUFFIX: _open_engine}),
 }
 
-FILES = {".onnx": "an ONNX file", ".xml": "an OpenVINO file"}
+FILES = {".onnx": "an ONNX file", ".xml": "an OpenVINO file", ENGINE_SUFFIX: "an engine"}
 """What the files that engines open are called."""
 
 
