@@ -22,7 +22,6 @@ COMMANDS = {
     "quantize": "quantize model --out x " + TWO,
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
-    "quantize": "quantize model --out x " + TWO, "factorize": "factorize model --out x",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
 }  # fmt: skip
 
