@@ -23,7 +23,7 @@ from yolo_slim.runtime.session import NetworkSession
 from yolo_slim.weights import network_of
 
 FEW_IMAGES = 16
-N_ASKED = 16
+N_ASKED = 8
 """Images that sensitivity is measured on."""
 
 GOOD_ENOUGH = 0.01
