@@ -11,7 +11,7 @@ from typing import Any
 
 from yolo_slim.cfg import Cfg, infer_shapes
 from yolo_slim.errors import InputError
-from yolo_slim.metadata import from_metadata
+from yolo_slim.metadata import answer_of, from_metadata
 from yolo_slim.optional import require
 
 _FRONTENDS = {".xml": "ir", ".onnx": "onnx"}
@@ -41,6 +41,12 @@ def read_graph(path: Path) -> Any:
         reader = frontend.FrontEndManager().load_by_framework(_FRONTENDS[path.suffix])
         model = reader.convert(reader.load(str(path)))
     cfg, _ = told_by(model, path.name)
+    answer, _ = answer_of(_metadata_of(model), path.name)
+    if answer != "raw":
+        raise InputError(
+            f"{path} gives {answer}: such a file runs in onnxruntime; for OpenVINO export it with "
+            "--output raw"
+        )
     outputs = [list(map(str, output.get_partial_shape()))[1:] for output in model.outputs]
     shapes = infer_shapes(cfg)
     if outputs != [list(map(str, shapes[index])) for index in cfg.output_indices]:
@@ -52,9 +58,13 @@ def read_graph(path: Path) -> Any:
 
 def told_by(model: Any, source: str) -> tuple[Cfg, tuple[str, ...]]:
     """The cfg and the class names. Raises InputError where the model carries none."""
+    return from_metadata(_metadata_of(model), source)
+
+
+def _metadata_of(model: Any) -> dict[str, str]:
     told = model.get_rt_info()
     metadata = told[_METADATA] if _METADATA in told else {}
-    return from_metadata({key: value.astype(str) for key, value in metadata.items()}, source)
+    return {key: value.astype(str) for key, value in metadata.items()}
 
 
 @contextmanager

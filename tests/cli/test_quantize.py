@@ -50,7 +50,7 @@ def test_the_most_sensitive_stay_in_float(place, capsys):
     )
     assert status(command) == 0
     rows = json.loads((place / "t.json").read_text())["convolutions"]
-    kept = {row["index"] for row in rows if row["reason"] == "kept in float, as asked"}
+    kept = {row["index"] for row in rows if "asked for" in row["reason"]}
     assert len(kept) == 3 and 0 in kept
     assert not kept & set(load_bundle(place / "t").precision.convs)
     shares = sorted(row["error_share"] for row in rows if row["error_share"] is not None)[-2:]
@@ -148,12 +148,40 @@ def test_stopped_before_the_first_state_it_starts_again_either_way(place, monkey
         assert status(f"{QAT} --out t{len(again)}{again}") == 0
 
 
+def test_pictures_alone_will_do(place, capsys):
+    assert status("quantize model --images pictures --out t") == 0
+    assert status("quantize model --data set.yaml --out labelled") == 0
+    alone, labelled = (load_bundle(place / name).precision for name in ("t", "labelled"))
+    assert alone.convs.keys() == labelled.convs.keys()
+    assert "classes" not in capsys.readouterr().out
+
+
+def test_data_of_other_classes_are_warned_of(place, capsys):
+    cfg = build("yolov3-nano", 5, 64)
+    Bundle(cfg, random_weights(cfg)).save(place / "five")
+    assert status("quantize five --data set.yaml --out t --keep-float 0") == 0
+    assert "has 2 classes and the model 5" in " ".join(capsys.readouterr().out.split())
+
+
+def test_nothing_in_int8_is_told_and_not_exported(place, capsys):
+    assert status("quantize model --data set.yaml --out t --keep-float 999") == 0
+    assert "no convolution is left in INT8" in capsys.readouterr().out
+    code, text = told("export_onnx t --int8 cpu --out t.onnx", capsys)
+    assert code == 2 and "leaves every convolution in float" in " ".join(text.split())
+
+
+def test_a_quantized_bundle_is_refused(place, capsys):
+    assert status("quantize model --data set.yaml --out t") == 0
+    code, text = told("quantize t --data set.yaml --out again", capsys)
+    assert code == 2 and "has an INT8 plan already" in " ".join(text.split())
+
+
 REFUSED = {
     "epochs without training": ("--epochs 3", "--epochs means nothing without --qat"),
     "resume without training": ("--resume", "--resume means nothing without --qat"),
     "no numbers": ("--keep-sections a,b", "expected numbers of sections"),
     "no count": ("--keep-float -1", "expected a number of sections, or auto"),
-    "no convolution": ("--keep-sections 0,999", "section 999 of"),
+    "no convolution": ("--keep-sections 0,999", "has no section 999, but 0 to"),
     "a drop without validation": (
         "--images pictures --annotations boxes.json --max-ap-drop 0.1", "needs validation images"),
     "the teacher is nobody": ("--qat --teacher nobody", "'nobody' is no bundle folder"),

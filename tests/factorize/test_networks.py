@@ -176,7 +176,7 @@ def test_at_equal_macs_a_target_keeps_more_than_one_energy_for_all(random_bundle
 def test_the_smallest_share_that_is_named_is_reached(multiple, random_bundle):
     bundle = random_bundle(build("yolov3-nano", 2, 64))
     judge = Judge(bundle, "svd", multiple)
-    with pytest.raises(InputError, match=r"--heads go") as caught:
+    with pytest.raises(InputError, match=r"add --heads") as caught:
         judge.by_target(0.001)
     told = float(str(caught.value).split("the least is ")[1].split("%")[0]) / 100
     least = least_macs(bundle.cfg, "svd", multiple) / totals(bundle.cfg).macs

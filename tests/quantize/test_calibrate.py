@@ -85,7 +85,7 @@ def test_every_decision_has_its_reason():
     found = decide(cfg, keep_float=(2,))
     assert {i: d.int8 for i, d in found.items()} == {0: True, 1: False, 2: False, 3: True, 4: False}
     assert "no multiple of 8" in found[1].reason
-    assert "as asked" in found[2].reason
+    assert "asked for" in found[2].reason
     assert "head" in found[4].reason
     with pytest.raises(InputError, match=r"section 5 .* is yolo, not a convolution"):
         decide(cfg, keep_float=(5,))

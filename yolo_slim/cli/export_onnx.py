@@ -74,8 +74,10 @@ def export_onnx(
     """Write a bundle as ONNX, with all that a program needs to run it in the metadata."""
     if out.suffix != ".onnx":
         raise InputError(f"--out {out}: expected the name of a file that ends in .onnx")
-    if nms and output == "raw":
-        raise InputError("--nms gives detections and --output raw the maps: leave one out")
+    if nms and output is not None:
+        raise InputError(
+            f"--nms gives detections, --output {output} {_GIVES[output]}: leave one out"
+        )
     suppression = _suppression(nms, conf, nms_iou, max_detections)
     source = ModelSource(model, weights, names, size)
     check_file(out, source.files)

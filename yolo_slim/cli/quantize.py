@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from yolo_slim.bundle import is_bundle
+from yolo_slim.bundle import Bundle, is_bundle
 from yolo_slim.cli.options import (
     Annotations,
     Data,
@@ -38,6 +39,7 @@ from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_b
 from yolo_slim.cli.train_options import Affine, Colour, Flip, Mosaic, Resume
 from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.unlabelled import read_unlabelled
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QuantizeOptions, Ranges
@@ -172,7 +174,7 @@ def quantize(
     else:
         bundle = load_model(source)
         tell_notes(bundle.cfg)
-        train_data = dataset(data, images, annotations, "train", bundle.class_names)
+        train_data = _pictures(asked, bundle)
         done = run_quantize(
             bundle, options, train_data, _validation(data, max_ap_drop), progress, seed,
             sensitivity,
@@ -210,6 +212,18 @@ def _numbers(text: str) -> tuple[int, ...]:
         ) from None
 
 
+def _pictures(asked: Mapping[str, Any], bundle: Bundle) -> Dataset:
+    """What ranges are found on: labels are not looked at, and --images alone will do."""
+    data, images, annotations = asked["data"], asked["images"], asked["annotations"]
+    if images is None or data is not None or annotations is not None or asked["qat"]:
+        return dataset(data, images, annotations, "train", bundle.class_names)
+    with progress("reading pictures") as advance:
+        found = read_unlabelled(images, advance)
+    for text in found.notes:
+        note(console, f"{found.source}: {text}")
+    return found
+
+
 def _validation(data: Path | None, max_ap_drop: float | None) -> Dataset | None:
     if max_ap_drop is None or data is None:
         return None
@@ -229,6 +243,8 @@ def _require_run_folder(out: Path, source: ModelSource, resume: bool) -> None:
 def _tell(done: Quantized, place: Path, table: bool) -> None:
     for text in done.warnings:
         warn(console, text)
+    if not done.precision.convs:
+        warn(console, "no convolution is left in INT8: nothing is gained")
     print_plan(done.bundle, whole=table)
     if done.sensitivity is not None:
         print_sensitivity(done.sensitivity, done.bundle)

@@ -59,6 +59,11 @@ def export_onnx(
     """
     if int8 is not None and bundle.precision is None:
         raise InputError("INT8 export needs ranges, and this bundle has none: run quantize first")
+    if int8 is not None and bundle.precision is not None and not bundle.precision.convs:
+        raise InputError(
+            "INT8 export: the bundle's plan leaves every convolution in float; export it in float, "
+            "or quantize it with fewer --keep-float"
+        )
     if answer != "raw":
         require_boxes(bundle.cfg)
     if answer == "detections":

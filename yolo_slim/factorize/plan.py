@@ -94,5 +94,5 @@ def require_reachable(
         raise InputError(
             f"{percent(target)} of the macs cannot be reached by {method} alone: the least is "
             f"{percent(least)} (every rank {multiple}); ask for more, or prune channels, too"
-            + ("" if with_heads else ", or let --heads go")
+            + ("" if with_heads else ", or add --heads")
         )

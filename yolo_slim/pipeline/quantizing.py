@@ -73,6 +73,11 @@ def run_quantize(
     val_data: what max_ap_drop is measured on. tell_sensitivity: measure it in any case.
     Raises InputError for what cannot be, before it is done.
     """
+    if bundle.precision is not None:
+        raise InputError(
+            f"{bundle.cfg.source} has an INT8 plan already: quantize the float bundle that it was "
+            "made of"
+        )
     decide(bundle.cfg, options.keep_sections)
     if options.max_ap_drop is not None:
         require_heads(bundle.cfg)
@@ -88,7 +93,7 @@ def run_quantize(
             return quantize(bundle, batches, settings, lambda done: advance(done, n_images))
 
     first = calibrated(())
-    warnings = _warnings(first, n_images)
+    warnings = (*_other_classes(bundle, train_data), *_warnings(first, n_images))
     some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
     auto = options.keep_float == "auto" and options.max_ap_drop is None
     looks = not auto or output_error(first, some) > GOOD_ENOUGH
@@ -123,6 +128,16 @@ def _cheap_and_costly(cfg: Cfg, found: Sensitivity) -> tuple[int, ...]:
             left -= macs[index]
             kept.append(index)
     return tuple(kept)
+
+
+def _other_classes(bundle: Bundle, data: Dataset) -> tuple[str, ...]:
+    n_theirs, n_ours = len(data.class_names), bundle.cfg.n_classes
+    if n_theirs in (0, n_ours) or not bundle.cfg.heads:
+        return ()
+    return (
+        f"{data.source} has {n_theirs} classes and the model {n_ours}: ranges are those of "
+        "pictures like these. Are they what the model will see?",
+    )
 
 
 def _warnings(quantized: Bundle, n_images: int) -> tuple[str, ...]:

@@ -44,12 +44,14 @@ def decide(cfg: Cfg, keep_float: Collection[int] = ()) -> dict[int, Decision]:
         elif section.groups > 1 and section.filters % GROUP_MULTIPLE:
             reason = f"{section.filters} channels in groups, no multiple of {GROUP_MULTIPLE}"
         elif index in keep_float:
-            reason = "kept in float, as asked"
+            reason = "kept in float: asked for, or among the most sensitive"
         found[index] = Decision(not reason, reason or _why(section))
     for index in sorted(keep_float):
         if index not in found:
-            kind = cfg[index].kind if 0 <= index < len(cfg) else "nothing"
-            raise InputError(f"section {index} of {cfg.source} is {kind}, not a convolution")
+            where = f"{cfg.source} has no section {index}, but 0 to {len(cfg) - 1}"
+            if index < len(cfg):
+                where = f"section {index} of {cfg.source} is {cfg[index].kind}, not a convolution"
+            raise InputError(f"{where}: `quantize --table` and `profile` list them")
     return found
 
 
