@@ -1,14 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from core_zoo import CORE
 from kitchen_sink import SMALL_NETWORKS
+from onnx import helper, numpy_helper
 
 from yolo_slim.cfg import read_cfg, resize
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.runtime.session import NetworkSession, OnnxSession
 from yolo_slim.weights import network_of
 from yolo_slim.zoo import build
@@ -67,7 +72,7 @@ def quantized(random_bundle):
     return bundle, quantize(bundle, [torch.from_numpy(images(bundle.cfg, s, 8)) for s in range(4)])
 
 
-@pytest.mark.parametrize("profile", ["cpu", "tensorrt"])
+@pytest.mark.parametrize("profile", ["cpu", "cpu-vnni", "tensorrt"])
 def test_int8_follows_float(profile, quantized, tmp_path):
     bundle, int8 = quantized
     export_onnx(int8, tmp_path / "a.onnx", profile)
@@ -94,10 +99,75 @@ def test_convolutions_become_integer_kernels(quantized, tmp_path):
     onnxruntime.InferenceSession(
         str(tmp_path / "a.onnx"), options, providers=["CPUExecutionProvider"]
     )
-    import onnx
-
     kinds = [node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node]
     assert kinds.count("QLinearConv") >= 0.95 * len(int8.precision.convs)
+
+
+@pytest.mark.parametrize(("profile", "limit"), [("cpu", 64), ("cpu-vnni", 127)])
+def test_kernels_have_the_bits_of_their_profile(profile, limit, quantized, tmp_path):
+    model = export_onnx(quantized[1], tmp_path / "a.onnx", profile)
+    kernels = [
+        numpy_helper.to_array(constant)
+        for constant in model.graph.initializer
+        if constant.name.endswith("conv.weight.steps")
+    ]
+    assert len(kernels) == len(quantized[1].precision.convs)
+    assert max(int(np.abs(kernel.astype(int)).max()) for kernel in kernels) == limit
+
+
+def test_what_a_kept_convolution_reads_is_not_rounded(random_bundle, tmp_path):
+    bundle = random_bundle(build("yolov3-nano", 4, 64), dtype=torch.float32)
+    batches = [torch.from_numpy(images(bundle.cfg, s, 8)) for s in range(4)]
+    kept = next(
+        i for i in list(quantize(bundle, batches).precision.convs)[1:]
+        if sum(bundle.cfg.links(i)[0] in bundle.cfg.links(k) for k in range(len(bundle.cfg))) == 1
+    )  # fmt: skip
+    int8 = quantize(bundle, batches, QuantizeSettings(keep_float=(kept,)))
+    assert int8.precision.kept == (kept,)
+    for profile in ("cpu", "tensorrt"):
+        model = export_onnx(int8, tmp_path / "a.onnx", profile)
+        made = {node.output[0]: node for node in model.graph.node}
+        conv = made[f"{kept}.conv"]
+        assert made[conv.input[0]].op_type != "DequantizeLinear"
+        assert conv.input[1] not in made  # its kernel is a constant in float
+        before = int8.cfg.links(kept)[0]
+        if profile == "cpu":
+            assert f"{before}.out.q" not in made and f"{before}.convolved.q" not in made
+
+
+def test_relu6_needs_no_kernel_where_its_range_ends(random_bundle, tmp_path):
+    """The same numbers come out with the Clip that is left out."""
+    bundle = random_bundle(build("yolov3-tiny-mobilenetv2", 4, 64), dtype=torch.float32)
+    int8 = quantize(bundle, [torch.from_numpy(images(bundle.cfg, s, 8)) for s in range(2)])
+    model = export_onnx(int8, tmp_path / "a.onnx", "cpu")
+    n_relu6 = sum(getattr(section, "activation", "") == "relu6" for section in int8.cfg)
+    kinds = [node.op_type for node in model.graph.node]
+    assert n_relu6 > 30 and kinds.count("Clip") < 0.2 * n_relu6
+    x = images(int8.cfg, 9, 1)
+    without = OnnxSession(tmp_path / "a.onnx", 1).run(x)
+    for node in list(model.graph.node):
+        section = node.input[0].removesuffix(".conv")
+        if node.op_type != "QuantizeLinear" or not section.isdecimal():
+            continue
+        if getattr(int8.cfg[int(section)], "activation", "") == "relu6":
+            ends = [helper.make_tensor(f"{section}.{e}", 1, [], [e]) for e in (0.0, 6.0)]
+            model.graph.initializer.extend(ends)
+            names = [node.input[0], *(end.name for end in ends)]
+            place = list(model.graph.node).index(node)
+            model.graph.node.insert(place, helper.make_node("Clip", names, [f"{section}.c"]))
+            node.input[0] = f"{section}.c"
+    assert sum(node.op_type == "Clip" for node in model.graph.node) > 0.8 * n_relu6
+    onnx.save(model, tmp_path / "b.onnx")
+    for a, b in zip(without, OnnxSession(tmp_path / "b.onnx", 1).run(x), strict=True):
+        assert np.abs(a - b).max() <= 1e-4 * np.abs(a).max()
+
+
+def test_a_plan_without_int8_is_not_exported(quantized, tmp_path):
+    _, int8 = quantized
+    empty = replace(int8, precision=int8.precision.without(int8.precision.convs))
+    with pytest.raises(InputError, match="leaves every convolution in float"):
+        export_onnx(empty, tmp_path / "a.onnx", "cpu")
+    assert not list(tmp_path.iterdir())
 
 
 def test_int8_without_ranges_is_refused(random_bundle, tmp_path):

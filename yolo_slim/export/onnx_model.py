@@ -23,7 +23,7 @@ from yolo_slim.fold import fold_batchnorm
 from yolo_slim.metadata import IMAGE_NAME, Answer, to_metadata
 from yolo_slim.nn.network import reads_int8
 from yolo_slim.nn.suppress import Suppression
-from yolo_slim.precision import Precision
+from yolo_slim.precision import Precision, Range
 
 Profile = Literal["tensorrt", "cpu", "cpu-vnni"]
 
@@ -188,6 +188,8 @@ class _Exporter:
         if not integer or kind in ("linear", "relu"):
             return add_activation(graph, kind, x, name)
         assert self.precision is not None
+        if kind == "relu6" and _ends_within(self.precision.of(index), 6.0):
+            return x  # the rounding cuts off at 0 and at the end of its range
         grid = self.precision.convs[index].convolved.unsigned_grid
         x = graph.quantized(x, f"{index}.convolved", *grid, np.uint8)
         if kind == "swish":
@@ -201,6 +203,12 @@ class _Exporter:
         section = self.cfg[index]
         assert isinstance(section, Conv)
         return index if section.share_index is None else self._owner(section.share_index)
+
+
+def _ends_within(found: Range, most: float) -> bool:
+    """Whether the unsigned grid of a range goes from 0 to no more than `most`."""
+    scale, zero_point = found.unsigned_grid
+    return zero_point == 0 and 255 * scale <= most * (1 + 1e-6)
 
 
 def _read_exactly(cfg: Cfg, precision: Precision | None) -> frozenset[int]:
