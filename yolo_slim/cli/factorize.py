@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from yolo_slim.cfg import totals
 from yolo_slim.cli.options import (
     Annotations,
     Data,
@@ -25,9 +24,10 @@ from yolo_slim.cli.options import (
 from yolo_slim.cli.prune_effects import typed_of
 from yolo_slim.cli.prune_options import Recalibrate
 from yolo_slim.cli.prune_sweep import DataNames
+from yolo_slim.cli.size_print import print_shrinkage
 from yolo_slim.cli.step_words import as_option, step_of
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
-from yolo_slim.console import note, percent
+from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.factorize.apply import Factorized
 from yolo_slim.factorize.options import Method
@@ -102,12 +102,7 @@ def factorize(
     _print(done)
     for text in done.plan.notes:
         note(console, text)
-    before, after = totals(bundle.cfg), totals(done.bundle.cfg)
-    console.print(
-        f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
-        f"({percent(after.parameters / before.parameters)}), {human(before.macs)} -> "
-        f"{human(after.macs)} MACs ({percent(after.macs / before.macs)})"
-    )
+    print_shrinkage(out, bundle.cfg, done.bundle.cfg)
     write_json(json, factorize_document(bundle, done))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from yolo_slim.cfg import totals
 from yolo_slim.cli import prune_options as option
 from yolo_slim.cli.options import (
     Annotations,
@@ -29,14 +28,14 @@ from yolo_slim.cli.prune_print import (
 )
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.prune_words import typed_step
+from yolo_slim.cli.size_print import print_shrinkage
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
-from yolo_slim.console import note, percent
+from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_document import prune_document
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
 from yolo_slim.pipeline.sweeping import require_own
-from yolo_slim.report.table import human
 
 
 def prune(
@@ -126,10 +125,5 @@ def prune(
     print_zeros(done, granularity)
     for text in done.notes:
         note(console, text)
-    before, after = totals(bundle.cfg), totals(done.bundle.cfg)
-    console.print(
-        f"{out}: {human(before.parameters)} -> {human(after.parameters)} parameters "
-        f"({percent(after.parameters / before.parameters)}), {human(before.macs)} -> "
-        f"{human(after.macs)} MACs ({percent(after.macs / before.macs)})"
-    )
+    print_shrinkage(out, bundle.cfg, done.bundle.cfg)
     write_json(json, prune_document(bundle, done))

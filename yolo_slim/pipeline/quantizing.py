@@ -94,11 +94,13 @@ def run_quantize(
 
     first = calibrated(())
     warnings = (*_other_classes(bundle, train_data), *_warnings(first, n_images))
-    some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
     auto = options.keep_float == "auto" and options.max_ap_drop is None
+    asks = bool(options.keep_float) or options.max_ap_drop is not None
+    if not (asks or tell_sensitivity):
+        return Quantized(first, warnings)
+    some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
     looks = not auto or output_error(first, some) > GOOD_ENOUGH
-    asks = auto or bool(options.keep_float) or options.max_ap_drop is not None
-    if not (tell_sensitivity or (asks and looks)):
+    if not (looks or tell_sensitivity):
         return Quantized(first, warnings)
     with progress("sensitivity") as advance:
         found = sensitivity(first, some, advance)
