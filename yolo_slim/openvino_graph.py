@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,17 @@ def openvino_module(name: str = "openvino") -> ModuleType:
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return require(name, "openvino")
+
+
+@cache
+def openvino_core() -> Any:
+    """The one openvino.Core of this process. Raises InputError where OpenVINO is not installed.
+
+    Each further one gives its thread a stack for signals and takes it back in the end. Where the
+    first ends before the second, the stack of the first, freed, is what signals get, and the next
+    Ctrl-C ends the process. So one is made before any other, NNCF's too, and it stays.
+    """
+    return openvino_module().Core()
 
 
 def read_graph(path: Path) -> Any:

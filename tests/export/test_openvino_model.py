@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -126,3 +127,26 @@ def test_int8_of_int8_and_int8_of_nothing_are_refused(bundle, tmp_path):
     with pytest.raises(InputError, match="needs images"):
         export_openvino(bundle, tmp_path / "a.xml", calibration(bundle, count=0))
     assert not list(tmp_path.iterdir())
+
+
+SIGNALLED = """
+import gc, os, signal, sys
+from pathlib import Path
+from yolo_slim.runtime.openvino import OpenvinoSession
+
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+first, second = (OpenvinoSession(Path(sys.argv[1]), 1) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_is_heard_after_sessions_that_ended_in_any_order(bundle, tmp_path):
+    """OpenVINO lends its thread a stack for signals and gave a freed one back."""
+    export_openvino(bundle, tmp_path / "a.xml")
+    command = [sys.executable, "-X", "faulthandler", "-c", SIGNALLED, str(tmp_path / "a.xml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr[-1000:]

@@ -13,7 +13,7 @@ import rich
 from numpy.typing import NDArray
 
 from yolo_slim.errors import InputError
-from yolo_slim.openvino_graph import openvino_module
+from yolo_slim.openvino_graph import openvino_core, openvino_module
 
 _WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 
@@ -49,6 +49,7 @@ def quantized(model: Any, calibration: Calibration) -> Any:
     """
     if calibration.n_images < 1:
         raise InputError("INT8 needs images to calibrate on, and the data set gave none")
+    openvino_core()
     nncf = openvino_module("nncf")
     nncf.set_log_level(logging.ERROR)
     with _no_bars_of_its_own():

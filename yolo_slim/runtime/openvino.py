@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolo_slim.openvino_graph import loading, openvino_module, read_graph, told_by
+from yolo_slim.openvino_graph import loading, openvino_core, read_graph, told_by
 from yolo_slim.runtime.one_image import OneImageSession
 from yolo_slim.runtime.session import Array
 
@@ -21,7 +21,6 @@ class OpenvinoSession(OneImageSession):
     runtime = "openvino"
 
     def __init__(self, path: Path, threads: int, float32: bool = False) -> None:
-        openvino = openvino_module()
         model = read_graph(path)
         super().__init__(*told_by(model, path.name))
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
@@ -29,7 +28,7 @@ class OpenvinoSession(OneImageSession):
             self.runtime = "openvino-f32"
             options["INFERENCE_PRECISION_HINT"] = "f32"
         with loading(path):
-            self.compiled = openvino.Core().compile_model(model, "CPU", options)
+            self.compiled = openvino_core().compile_model(model, "CPU", options)
 
     def run_one(self, image: Array) -> list[Array]:
         maps = self.compiled(image)
