@@ -206,7 +206,7 @@ def test_circles_are_looked_at():
     x = draw.node("DequantizeLinear", ["there", step, zero], "dq")
     y = draw.conv("there", "last", weight=draw.weight("w", (16, 16, 3, 3)))
     z = draw.conv(x, weight="here")
-    assert "invalid-onnx" in {finding.rule for finding in looked_at(draw.model(y, z))}
+    assert "invalid-onnx" in {finding.kind for finding in looked_at(draw.model(y, z))}
 
 
 def test_names_that_are_no_text_are_looked_at():
@@ -219,7 +219,7 @@ def test_weights_that_do_not_fill_their_shape_are_told():
     stored = next(t for t in model.graph.initializer if t.name == "conv.w.steps")
     assert stored.data_type == TensorProto.INT8
     stored.raw_data = stored.raw_data[:-1]
-    assert "invalid-onnx" in {finding.rule for finding in looked_at(model)}
+    assert "invalid-onnx" in {finding.kind for finding in looked_at(model)}
 
 
 def test_the_model_is_not_changed():
@@ -238,6 +238,6 @@ def test_large_weights_make_no_difference(made):
     y = draw.conv(draw.qdq("x", "in"), made=made, size=8, weight=weight)
     model = draw.model(draw.float_conv(y, read=made))
     assert (len(model.SerializeToString()) > 1 << 18) == (made == 512)
-    told = [(finding.rule, finding.node) for finding in looked_at(model)]
+    told = [(finding.kind, finding.node) for finding in looked_at(model)]
     assert told == [("weight-axis", "w.dq"), ("float32-rest", "")]
     assert int8_share(view_of(model)).macs_share == pytest.approx(16 * 64 / (16 * 64 + 6), abs=1e-3)

@@ -30,7 +30,7 @@ DETECTORS = {
 
 
 def by_severity(model: onnx.ModelProto, severity: str) -> Counter[str]:
-    return Counter(f.rule for f in check(model) if f.severity == severity)
+    return Counter(f.kind for f in check(model) if f.severity == severity)
 
 
 @pytest.fixture(params=DETECTORS)
@@ -46,7 +46,7 @@ def test_what_is_exported_for_tensorrt_is_ready_and_for_cpus_is_not(int8, tmp_pa
     view = view_of(model)
     found = findings(view)
     assert [f for f in found if f.severity == "fault"] == []
-    assert {f.rule for f in found if f.severity == "warning"} <= TOLERATED
+    assert {f.kind for f in found if f.severity == "warning"} <= TOLERATED
     share = int8_share(view)
     assert share.n_int8 == len(bundle.precision.convs)
     assert share.n_convs == sum(isinstance(section, Conv) for section in bundle.cfg)
@@ -65,7 +65,7 @@ def test_what_is_exported_for_tensorrt_is_ready_and_for_cpus_is_not(int8, tmp_pa
 def test_a_float_export_is_ready_and_has_no_int8(random_bundle, tmp_path):
     bundle = random_bundle(build("yolov3-nano", 2, 64), dtype=torch.float32)
     model = export_onnx(bundle, tmp_path / "a.onnx", dynamic_batch=True)
-    assert {f.rule for f in check(model)} == {"no-int8", "dynamic-shape"}
+    assert {f.kind for f in check(model)} == {"no-int8", "dynamic-shape"}
     assert int8_share(view_of(model)).macs_share == 0
 
 

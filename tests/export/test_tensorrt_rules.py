@@ -25,10 +25,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "tensorrt-rules.md"
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_wrong_is_found_where_it_is_and_nothing_else(name):
     findings = check(CASES[name].draw())
-    told = [(f.rule, f.node) for f in findings if f.severity != "note"]
+    told = [(f.kind, f.node) for f in findings if f.severity != "note"]
     assert len(set(told)) == len(told)
     assert set(told) == CASES[name].found
-    assert all(f.message and f.severity == RULES[f.rule].severity for f in findings)
+    assert all(f.message and f.severity == RULES[f.kind].severity for f in findings)
 
 
 def boxes(count: int) -> onnx.ModelProto:
@@ -78,7 +78,7 @@ LIMITS: dict[str, tuple[Callable[[], onnx.ModelProto], str | None, str]] = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits_and_notes(name):
     draw, rule, node = LIMITS[name]
-    told = {(f.rule, f.node) for f in check(draw())}
+    told = {(f.kind, f.node) for f in check(draw())}
     told -= {("rounded-output", "dq")}
     if rule is None:
         assert told <= {("no-int8", "")}
@@ -127,7 +127,7 @@ def test_functions_are_looked_into():
     model.opset_import.append(helper.make_opsetid("own", 1))
     leaky.op_type, leaky.domain = "Bent", "own"
     del leaky.attribute[:]
-    told = {(f.rule, f.node) for f in check(model) if f.severity != "note"}
+    told = {(f.kind, f.node) for f in check(model) if f.severity != "note"}
     assert told == {("nonzero-zero-point", "in.q")}
 
 

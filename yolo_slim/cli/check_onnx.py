@@ -12,11 +12,12 @@ from yolo_slim.cli.findings import EXAMPLES, FindingsRow, findings_table
 from yolo_slim.cli.options import JsonFile, console, write_json
 from yolo_slim.cli.targets import check_file
 from yolo_slim.console import percent
-from yolo_slim.export.tensorrt_rules.finding import Finding, by_rule, severities
+from yolo_slim.export.tensorrt_rules.finding import Finding
 from yolo_slim.export.tensorrt_rules.read import read_model
 from yolo_slim.export.tensorrt_rules.rules import RULES
 from yolo_slim.export.tensorrt_rules.run import findings, view_of
 from yolo_slim.export.tensorrt_rules.summary import Int8Share, int8_share
+from yolo_slim.findings import by_kind, severities
 
 
 def check_onnx(
@@ -52,7 +53,7 @@ def _rows(found: Sequence[Finding], every: bool) -> list[FindingsRow]:
             [_line(finding) for finding in (group if every else group[:EXAMPLES])],
             RULES[rule].advice,
         )
-        for rule, group in by_rule(found).items()
+        for rule, group in by_kind(found, RULES).items()
     ]
 
 
@@ -82,7 +83,7 @@ def _document(file: Path, found: Sequence[Finding], share: Int8Share) -> dict[st
         "file": str(file),
         "tensorrt_ready": counts["fault"] == 0,
         **{f"{severity}s": n for severity, n in counts.items()},
-        "rules": {rule: len(group) for rule, group in by_rule(found).items()},
+        "rules": {rule: len(group) for rule, group in by_kind(found, RULES).items()},
         "convolutions": share.n_convs,
         "int8_convolutions": share.n_int8,
         "int8_macs_share": share.macs_share,

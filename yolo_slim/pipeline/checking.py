@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 
 import yolo_slim
-from yolo_slim.data.check.finding import KINDS, Finding, by_kind, severities
+from yolo_slim.data.check.finding import KINDS, Finding
 from yolo_slim.data.check.rows import RawImage, RawSplit
 from yolo_slim.data.check.run import Outcome
 from yolo_slim.data.check.statistics import SplitStatistics, quantiles
 from yolo_slim.data.image import read_image
 from yolo_slim.detections import Detections
 from yolo_slim.errors import DataError
+from yolo_slim.findings import by_kind, severities
 from yolo_slim.report.check_page import CheckPage, KindRow
 from yolo_slim.report.plots import Figure, count_bars, share_histogram
 from yolo_slim.video.draw import draw
@@ -33,7 +34,7 @@ _SHOWN_NOTES = ("near-duplicate picture", "two classes in one place")
 
 def check_document(outcome: Outcome) -> dict[str, Any]:
     """Everything, as --json writes it."""
-    groups = by_kind(outcome.findings)
+    groups = by_kind(outcome.findings, KINDS)
     return {
         **{f"{severity}s": n for severity, n in severities(outcome.findings).items()},
         "kinds": {kind: len(found) for kind, found in groups.items()},
@@ -64,7 +65,7 @@ def check_page(outcome: Outcome, source: str, seconds: float) -> CheckPage:
                 KINDS[kind].advice,
                 [(finding.where(), finding.found) for finding in found[:MOST_LISTED]],
             )
-            for kind, found in by_kind(outcome.findings).items()
+            for kind, found in by_kind(outcome.findings, KINDS).items()
         ],
         splits=[_HEAD, *(_row(split) for split in numbers)],
         plots=_plots(numbers),
@@ -110,7 +111,7 @@ def worst_pictures(outcome: Outcome) -> Iterator[tuple[str, np.ndarray]]:
 
 def _by_picture(outcome: Outcome) -> dict[tuple[str, str], list[Finding]]:
     found: dict[tuple[str, str], list[Finding]] = {}
-    for group in by_kind(outcome.findings).values():
+    for group in by_kind(outcome.findings, KINDS).values():
         for finding in group:
             if finding.file is not None:
                 found.setdefault((finding.split, finding.file), []).append(finding)
@@ -125,7 +126,7 @@ def _chosen(outcome: Outcome) -> list[tuple[str, str]]:
         if not (picture.missing or picture.fault)
     }
     chosen: dict[tuple[str, str], None] = {}
-    for kind, found in by_kind(outcome.findings).items():
+    for kind, found in by_kind(outcome.findings, KINDS).items():
         if KINDS[kind].severity == "note" and kind not in _SHOWN_NOTES:
             continue
         keys = dict.fromkeys((f.split, f.file) for f in found if f.file is not None)

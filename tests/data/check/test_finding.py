@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from yolo_slim.data.check.finding import KINDS, SEVERITIES, Finding, by_kind, severities
+from yolo_slim.data.check.finding import KINDS, Finding
+from yolo_slim.findings import SEVERITIES, by_kind, severities
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "data-check.md"
 
@@ -18,7 +19,7 @@ def test_an_unknown_kind_is_refused():
 
 def test_groups_hold_every_finding_once_the_gravest_first():
     findings = [Finding(kind, "train", "x", "a.jpg", 3) for kind in reversed(KINDS)] * 2
-    groups = by_kind(findings)
+    groups = by_kind(findings, KINDS)
     assert {kind: len(found) for kind, found in groups.items()} == dict.fromkeys(KINDS, 2)
     ranks = [SEVERITIES.index(KINDS[kind].severity) for kind in groups]
     assert ranks == sorted(ranks)

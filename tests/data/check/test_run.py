@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from yolo_slim.data.check import run
-from yolo_slim.data.check.finding import by_kind
+from yolo_slim.data.check.finding import KINDS
 from yolo_slim.data.check.picture import Picture
 from yolo_slim.data.check.run import CHECKS, check_splits
 from yolo_slim.data.check.sources import read_splits, rows_of
 from yolo_slim.data.coco import read_coco
 from yolo_slim.errors import DataError
+from yolo_slim.findings import by_kind
 
 
 def _real(shared_data, name, parts):
@@ -45,7 +46,7 @@ def fruit(shared_data, cache):
 
 def test_fruit_has_the_files_that_their_first_bytes_say(shared_data, fruit):
     png = [p.name for p in _files(shared_data, "fruit") if p.read_bytes()[:4] == b"\x89PNG"]
-    found = [f.file for f in by_kind(fruit.findings)["other format than its name"]]
+    found = [f.file for f in by_kind(fruit.findings, KINDS)["other format than its name"]]
     assert sorted(found) == sorted(png) and len(png) == 37
 
 
@@ -58,7 +59,7 @@ def test_fruit_has_the_modes_and_orientations_that_pillow_says(shared_data, frui
             is_jpeg = picture.format == "JPEG"
             value = picture.getexif().get(0x0112) if is_jpeg else None
         expected["invalid EXIF orientation"] += [path.name] * (value == 0)
-    groups = by_kind(fruit.findings)
+    groups = by_kind(fruit.findings, KINDS)
     for kind, files in expected.items():
         assert sorted(f.file for f in groups.get(kind, [])) == sorted(files), kind
     assert (len(expected["invalid EXIF orientation"]), len(expected["transparency"])) == (3, 25)
@@ -79,7 +80,7 @@ def test_fruit_has_the_modes_and_orientations_that_pillow_says(shared_data, frui
 )  # fmt: skip
 def test_real_sets_have_no_fault(name, parts, kinds, shared_data):
     outcome = _real(shared_data, name, parts)
-    assert {kind: len(found) for kind, found in by_kind(outcome.findings).items()} == kinds
+    assert {kind: len(found) for kind, found in by_kind(outcome.findings, KINDS).items()} == kinds
     assert outcome.n_faults == 0
 
 
@@ -95,7 +96,7 @@ def test_every_broken_picture_is_named(document, write_set):
     with pytest.raises(DataError, match="lacks 2 of the pictures"):
         read_coco(images, annotations)
     outcome = check_splits(read_splits(None, images, annotations))
-    groups = by_kind(outcome.findings)
+    groups = by_kind(outcome.findings, KINDS)
     assert [f.file for f in groups["missing image"]] == ["gone.png", "gone_too.jpg"]
     assert [f.file for f in groups["unreadable image"]] == ["cut.png", "text.jpg"]
     assert "ends early" in groups["unreadable image"][0].found
@@ -150,7 +151,7 @@ def test_both_splits_of_a_description(document, write_set, tmp_path):
     outcome = check_splits(read_splits(data, None, None))
     assert [s.split for s in outcome.evidence.splits] == ["train", "val"]
     assert outcome.evidence.splits[1].class_names == ("A", "B")
-    leaks = by_kind(outcome.findings)["leak"]
+    leaks = by_kind(outcome.findings, KINDS)["leak"]
     assert [(f.split, f.file) for f in leaks] == [("val", "a.png"), ("val", "b.png")]
     alone = _write_description(tmp_path, f"val: {part}\n")
     assert [s.split for s in read_splits(alone, None, None)] == ["val"]
@@ -175,7 +176,7 @@ def test_darknet_lists_are_read_by_their_reader(tmp_path, scene):
     (tmp_path / "names.txt").write_text("fig\n")
     (tmp_path / "x.data").write_text("train=train.txt\nnames=names.txt\n")
     outcome = check_splits(read_splits(tmp_path / "x.data", None, None))
-    found = {kind: len(group) for kind, group in by_kind(outcome.findings).items()}
+    found = {kind: len(group) for kind, group in by_kind(outcome.findings, KINDS).items()}
     assert found == {"flat box": 1, "duplicate box": 1, "image without boxes": 1}
 
 

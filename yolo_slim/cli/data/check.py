@@ -20,10 +20,11 @@ from yolo_slim.cli.options import (
     write_json,
 )
 from yolo_slim.cli.targets import check_file
-from yolo_slim.data.check.finding import KINDS, by_kind
+from yolo_slim.data.check.finding import KINDS
 from yolo_slim.data.check.run import Outcome, check_splits
 from yolo_slim.data.check.sources import read_splits
 from yolo_slim.errors import InputError, Interrupted
+from yolo_slim.findings import by_kind
 from yolo_slim.pipeline.checking import check_document, check_page, told
 from yolo_slim.report.check_page import write_check_page
 
@@ -87,5 +88,5 @@ def _table(outcome: Outcome) -> Table:
             [f"{finding.where()}: {finding.found}" for finding in found[:EXAMPLES]],
             KINDS[kind].advice,
         )
-        for kind, found in by_kind(outcome.findings).items()
+        for kind, found in by_kind(outcome.findings, KINDS).items()
     )

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["fault", "warning", "note"]
-"""fault: this package refuses the data, or every score on it is wrong. warning: probably a mistake,
-and the data can be used. note: worth knowing."""
+from yolo_slim.findings import Kind, Severity
 
-SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Something that can be found; advice: what to do about it."""
-
-    severity: Severity
-    advice: str
-
-
+# fault: this package refuses the data, or every score on it is wrong. warning: probably a mistake,
+# and the data can be used. note: worth knowing.
 KINDS: dict[str, Kind] = {
     # What the annotations say, before any picture is opened.
     "bad category": Kind("fault", "Give each category a whole number of its own as id."),
@@ -120,19 +107,3 @@ class Finding:
             "found": self.found,
             "advice": self.advice,
         }
-
-
-def by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
-    """The findings of each kind, in the order of severity, then of KINDS."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.kind, []).append(finding)
-    order = list(KINDS)
-    rank = lambda kind: (SEVERITIES.index(KINDS[kind].severity), order.index(kind))  # noqa: E731
-    return {kind: groups[kind] for kind in sorted(groups, key=rank)}
-
-
-def severities(findings: Iterable[Finding]) -> dict[Severity, int]:
-    """How many there are of each severity."""
-    counted = Counter(finding.severity for finding in findings)
-    return {severity: counted[severity] for severity in SEVERITIES}

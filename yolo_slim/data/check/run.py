@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from yolo_slim.data.check import box_checks, class_checks, picture_checks, twins
-from yolo_slim.data.check.finding import Finding, severities
+from yolo_slim.data.check.finding import Finding
 from yolo_slim.data.check.picture import look_at
 from yolo_slim.data.check.rows import Evidence, RawSplit
 from yolo_slim.data.check.statistics import SplitStatistics, statistics
+from yolo_slim.findings import severities
 from yolo_slim.geometry import ResizeMode
 
 Check = Callable[[Evidence], Iterator[Finding]]

@@ -16,9 +16,11 @@ from yolo_slim.export.tensorrt_rules import (
     type_rules,
     weight_rules,
 )
-from yolo_slim.export.tensorrt_rules.finding import Finding, by_rule
+from yolo_slim.export.tensorrt_rules.finding import Finding
+from yolo_slim.export.tensorrt_rules.rules import RULES
 from yolo_slim.export.tensorrt_rules.slim import without_weights
 from yolo_slim.export.tensorrt_rules.view import GraphView
+from yolo_slim.findings import by_kind
 
 Check = Callable[[GraphView], Iterator[Finding]]
 
@@ -57,7 +59,7 @@ def check(model: onnx.ModelProto) -> list[Finding]:
 def findings(view: GraphView) -> list[Finding]:
     """The same, of a model that was looked at already."""
     found = [finding for rule in CHECKS for finding in rule(view)]
-    return [finding for group in by_rule(found).values() for finding in group]
+    return [finding for group in by_kind(found, RULES).values() for finding in group]
 
 
 def view_of(model: onnx.ModelProto) -> GraphView:
