@@ -92,4 +92,7 @@ class Precision:
                 kept=tuple(int(k) for k in document.get("kept", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{source}: not a precision plan ({error})") from None
+            what = "no JSON" if isinstance(error, json.JSONDecodeError) else type(error).__name__
+            raise BundleError(
+                f"{source}: not a precision plan ({what}: {error}): quantize the model again"
+            ) from None

@@ -22,8 +22,8 @@ from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.pipeline.runtimes import RUNTIMES
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.processes import is_first_process
+from yolo_slim.progress import advancing
 from yolo_slim.runtime.session import Session
-from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import MAX_SEED
 
 Model = Annotated[

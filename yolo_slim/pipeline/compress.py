@@ -28,10 +28,10 @@ from yolo_slim.pipeline.recipe_steps import (
 from yolo_slim.pipeline.start import digest, read_start
 from yolo_slim.pipeline.step_folder import ONNX, RECIPE, Done, is_run, read_text
 from yolo_slim.pipeline.steps import StepRunner
+from yolo_slim.progress import advancing
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.latency import measure_latency
 from yolo_slim.runtime.session import OnnxSession, default_threads
-from yolo_slim.train.progress import advancing
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,12 @@ from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
+from yolo_slim.progress import advancing
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_workers
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
-from yolo_slim.train.progress import advancing
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import network_of
 

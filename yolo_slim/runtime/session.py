@@ -102,8 +102,11 @@ class OnnxSession(Session):
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime raises its own types, all of them for bad files
-            reason = str(error).splitlines()[0][:200]
-            raise InputError(f"{path}: ONNX Runtime cannot load it ({reason})") from None
+            # '[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from ...': the end is enough.
+            reason = str(error).splitlines()[0].split(" : ")[-1][:200]
+            raise InputError(
+                f"{path}: ONNX Runtime cannot load it ({reason}): export it again"
+            ) from None
         metadata = self.session.get_modelmeta().custom_metadata_map
         super().__init__(*from_metadata(metadata, path.name))
         self.answer, self.suppression = answer_of(metadata, path.name)

@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-
-def progress_bar(console: Console) -> Progress:
-    """What every long piece of work shows on a terminal: text, bar, share, time gone, time left."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-
-
-@contextmanager
-def advancing(text: str, console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar for one piece of work; yields advance(done, total)."""
-    with progress_bar(console) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+from yolo_slim.progress import progress_bar
 
 
 class TrainingProgress(pl.Callback):
