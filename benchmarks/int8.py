@@ -5,7 +5,7 @@
 
 Calibrated on 128 images of COCO train2017, scored on 128 of val2017, both in ../shared, at 320 px,
 stretched. Every row is what ONNX Runtime finds with the exported file. A row that
-benchmarks/int8.csv has already is not made again.
+benchmarks/int8.csv has already is not made again. cpu-vnni asks a CPU that has it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.quantize_options import QuantizeOptions
 from yolo_slim.pipeline.quantizing import int8_share, run_quantize
 from yolo_slim.pipeline.scoring import score
+from yolo_slim.runtime.cpu import has_vnni
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import OnnxSession, default_threads
 
@@ -39,7 +40,7 @@ SHARED = HERE.parents[1] / "shared"
 COCO = SHARED / "data/coco"
 CSV = HERE / "int8.csv"
 N_CALIBRATED = 128
-PROFILES: tuple[Profile, ...] = ("tensorrt", "cpu", "cpu-vnni")
+PROFILES: tuple[Profile, ...] = ("tensorrt", "cpu", *(["cpu-vnni"] if has_vnni() else []))
 
 MODELS = {
     "yolo-fastest-1.1-xl": "yolo-fastest/yolo-fastest-1.1_coco/yolo-fastest-1.1-xl",

@@ -13,7 +13,7 @@ from yolo_slim import __version__
 from yolo_slim.bundle import Event
 from yolo_slim.cfg import infer_shapes
 from yolo_slim.errors import InputError
-from yolo_slim.metadata import answer_of, from_metadata, output_names, to_metadata
+from yolo_slim.metadata import answer_of, from_metadata, int8_of, output_names, to_metadata
 from yolo_slim.nn.suppress import Suppression
 
 
@@ -28,6 +28,7 @@ def test_every_value_can_be_read_back(name, random_bundle):
     assert from_metadata(told, "a.onnx") == (bundle.cfg, bundle.class_names)
     assert answer_of(told, "a.onnx") == ("detections", rules)
     assert told["yolo_slim.version"] == __version__
+    assert (int8_of(told), int8_of(to_metadata(bundle, int8="cpu"))) == ("none", "cpu")
     assert json.loads(told["yolo_slim.history"]) == [
         {"verb": "prune", "settings": {"ratio": 0.5}, "result": {}}
     ]

@@ -32,6 +32,7 @@ places; or rows [M, 7] of what is left of them after suppression."""
 IMAGE_NAME = "images"
 _CFG, _NAMES = "yolo_slim.cfg", "yolo_slim.names"
 _ANSWER, _SUPPRESSION = "yolo_slim.answer", "yolo_slim.suppression"
+_INT8 = "yolo_slim.int8"
 
 
 def output_names(cfg: Cfg, answer: Answer) -> tuple[str, ...]:
@@ -42,9 +43,14 @@ def output_names(cfg: Cfg, answer: Answer) -> tuple[str, ...]:
 
 
 def to_metadata(
-    bundle: Bundle, answer: Answer = "raw", suppression: Suppression | None = None
+    bundle: Bundle,
+    answer: Answer = "raw",
+    suppression: Suppression | None = None,
+    int8: str | None = None,
 ) -> dict[str, str]:
     """Everything that a program needs to run the file: docs/export.md has the keys.
+
+    int8: the engine that integer kernels are meant for, as --int8 names it.
 
     The cfg as text, the class names one a line, the rest as JSON.
     """
@@ -61,6 +67,7 @@ def to_metadata(
         _NAMES: "\n".join(bundle.class_names),
         "yolo_slim.version": __version__,
         _ANSWER: answer,
+        _INT8: int8 or "none",
         **{key: json.dumps(document) for key, document in documents.items()},
     }
 
@@ -88,6 +95,11 @@ def answer_of(metadata: Mapping[str, str], source: str) -> tuple[Answer, Suppres
         f"{source}: {_ANSWER} is {found!r} in its metadata, expected one of "
         f"{', '.join(get_args(Answer))}: export it with this version"
     )
+
+
+def int8_of(metadata: Mapping[str, str]) -> str:
+    """The engine that integer kernels are meant for; 'none' without any, or in an older file."""
+    return metadata.get(_INT8, "none")
 
 
 def _suppression(metadata: Mapping[str, str], source: str) -> Suppression:

@@ -121,6 +121,17 @@ def test_what_a_file_has_decided_is_told_where_something_else_is_asked(place, ca
             assert "suppresses" not in out
 
 
+@pytest.mark.parametrize(
+    ("profile", "vnni", "warned"),
+    [("cpu-vnni", False, True), ("cpu-vnni", True, False), ("cpu", False, False)],
+)
+def test_kernels_of_another_cpu_are_warned_of(profile, vnni, warned, place, monkeypatch, capsys):
+    monkeypatch.setattr("yolo_slim.cli.options.has_vnni", lambda: vnni)
+    assert status(f"export_onnx int8 --int8 {profile} --out x.onnx") == 0
+    assert status("detect x.onnx a.png --out d") == 0
+    assert ("made for CPUs with VNNI" in capsys.readouterr().out) == warned
+
+
 def test_a_cfg_that_asks_for_other_suppression_is_told(place, capsys):
     assert status("export_onnx diou --output boxes --out x.onnx") == 0
     assert "diounms" not in capsys.readouterr().out

@@ -11,6 +11,7 @@ from made_sets import boxed_pictures
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import Conv
+from yolo_slim.pipeline import quantizing
 from yolo_slim.quantize.sensitivity import Sensitivity
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.weights import random_weights
@@ -58,20 +59,29 @@ def test_the_most_sensitive_stay_in_float(place, capsys):
     assert "what staying in float would save" in capsys.readouterr().out
 
 
-def test_auto_keeps_what_is_costly_and_cheap(place, monkeypatch):
-    monkeypatch.setattr("yolo_slim.pipeline.quantizing.output_error", lambda *_: 0.2)
-
+@pytest.mark.parametrize(
+    ("gains", "least_int8", "n_kept"),
+    [
+        ((0.5, 0.32, 0.15), 0.0, 2),  # 5 % less 2.5 % less 1.6 %: good enough
+        ((0.5, 0.01, 0.01), 0.0, 1),  # the others are not worth it
+        ((0.5, 0.32, 0.15), 1.0, 0),  # none may leave INT8
+    ],
+)
+def test_auto_keeps_the_most_sensitive_until_it_is_good_enough(
+    gains, least_int8, n_kept, place, monkeypatch
+):
     def found(bundle, batches, progress):
-        first, second, *rest = bundle.precision.convs
-        small = {index: 0.19 for index in rest}
-        return Sensitivity(0.2, {**small, first: 0.1, second: 0.195})
+        shares = dict(zip(bundle.precision.convs, gains, strict=False))
+        return Sensitivity(0.05, {i: 0.05 * (1 - shares.get(i, 0)) for i in bundle.precision.convs})
 
-    monkeypatch.setattr("yolo_slim.pipeline.quantizing.sensitivity", found)
-    monkeypatch.setattr("yolo_slim.pipeline.quantizing.CHEAP", 1.0)
+    monkeypatch.setattr(quantizing, "output_error", lambda *_: 0.05)
+    monkeypatch.setattr(quantizing, "sensitivity", found)
+    monkeypatch.setattr(quantizing, "LEAST_INT8", least_int8)
+    monkeypatch.setattr(quantizing, "CHEAP", 0.0)
     assert status("quantize model --data set.yaml --out t") == 0
     assert status("quantize model --data set.yaml --out whole --keep-float 0") == 0
-    auto, whole = (load_bundle(place / name).precision.convs for name in ("t", "whole"))
-    assert set(auto) == set(list(whole)[1:])  # one that makes half of the error
+    auto, whole = (list(load_bundle(place / name).precision.convs) for name in ("t", "whole"))
+    assert auto == whole[n_kept:]
 
 
 def test_auto_looks_no_further_where_rounding_costs_little(place, monkeypatch):

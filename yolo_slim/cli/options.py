@@ -12,7 +12,7 @@ import typer
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
-from yolo_slim.console import note, plain_console
+from yolo_slim.console import note, plain_console, warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.errors import InputError
@@ -23,6 +23,7 @@ from yolo_slim.pipeline.runtimes import RUNTIMES
 from yolo_slim.pretrained import import_backbone
 from yolo_slim.processes import is_first_process
 from yolo_slim.progress import advancing
+from yolo_slim.runtime.cpu import has_vnni
 from yolo_slim.runtime.session import Session
 from yolo_slim.train.settings import MAX_SEED
 
@@ -130,9 +131,15 @@ def tell_notes(cfg: Cfg) -> None:
 
 
 def tell_session(session: Session, conf: float, nms: float) -> None:
-    """Prints what is worth knowing of the cfg, and where a file that suppresses by itself cannot do
-    what --conf and --nms ask for."""
+    """Prints what is worth knowing of the cfg, whether the CPU is the one that the file was made
+    for, and where a file that suppresses by itself cannot do what --conf and --nms ask for."""
     tell_notes(session.cfg)
+    if session.runtime == "onnxruntime" and session.int8 == "cpu-vnni" and not has_vnni():
+        warn(
+            console,
+            "the file is made for CPUs with VNNI, and this one has none: sums can overflow and "
+            "boxes be wrong; `export_onnx --int8 cpu` makes one for any CPU",
+        )
     rules = session.suppression
     if rules is None:
         return

@@ -109,7 +109,7 @@ class _Exporter:
         return self.graph.model(
             (IMAGE_NAME, [self.batch, net.channels, net.height, net.width]),
             outputs,
-            to_metadata(self.bundle, answer, suppression),
+            to_metadata(self.bundle, answer, suppression, self.int8),
         )
 
     def _normalised(self) -> str:

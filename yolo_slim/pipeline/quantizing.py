@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, measure
+from yolo_slim.cfg import measure
 from yolo_slim.console import percent
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
@@ -29,8 +29,11 @@ N_ASKED = 8
 GOOD_ENOUGH = 0.01
 """Error of the outputs, as a share of their variance, below which 'auto' looks no further."""
 
-COSTLY, CHEAP = 0.1, 0.04
-"""What 'auto' leaves in float: what makes so much of the error, and so little of all MACs."""
+WORTHWHILE = 0.02
+"""What one convolution has to make of the error for 'auto' to leave it in float."""
+
+LEAST_INT8, CHEAP = 0.9, 0.02
+"""Shares of all MACs: 'auto' keeps the first in INT8, and may leave the second in float anyhow."""
 
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -106,7 +109,7 @@ def run_quantize(
         found = sensitivity(first, some, advance)
     order = list(found.gains())
     if auto:
-        kept = _cheap_and_costly(bundle.cfg, found) if looks else ()
+        kept = _worth_float(first, found) if looks else ()
         return Quantized(calibrated(kept) if kept else first, warnings, found)
     n_kept = 0 if options.keep_float == "auto" else min(options.keep_float, len(order))
     if options.max_ap_drop is None:
@@ -120,14 +123,18 @@ def run_quantize(
     return Quantized(done, warnings, found, float_ap, ap)
 
 
-def _cheap_and_costly(cfg: Cfg, found: Sensitivity) -> tuple[int, ...]:
-    """The most sensitive first, see COSTLY and CHEAP."""
-    macs = {cost.index: cost.macs for cost in measure(cfg)}
-    left = CHEAP * sum(macs.values())
-    kept = []
+def _worth_float(bundle: Bundle, found: Sensitivity) -> tuple[int, ...]:
+    """The most sensitive first, until the error that is left is good enough: what single
+    convolutions make of it adds up, nearly."""
+    macs = {cost.index: cost.macs for cost in measure(bundle.cfg)}
+    left = max(int8_share(bundle) - LEAST_INT8, CHEAP) * sum(macs.values())
+    error, kept = found.whole, []
     for index, gain in found.gains().items():
-        if gain > COSTLY and macs[index] <= left:
+        if error <= GOOD_ENOUGH or gain < WORTHWHILE:
+            break
+        if macs[index] <= left:
             left -= macs[index]
+            error -= gain * found.whole
             kept.append(index)
     return tuple(kept)
 

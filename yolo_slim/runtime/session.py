@@ -16,7 +16,14 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.errors import InputError
 from yolo_slim.fold import fold_batchnorm
-from yolo_slim.metadata import IMAGE_NAME, Answer, answer_of, from_metadata, output_names
+from yolo_slim.metadata import (
+    IMAGE_NAME,
+    Answer,
+    answer_of,
+    from_metadata,
+    int8_of,
+    output_names,
+)
 from yolo_slim.nn.network import Network
 from yolo_slim.nn.suppress import Suppression
 from yolo_slim.nn.winograd.network import TileChoice, winograd
@@ -29,12 +36,13 @@ class Session(ABC):
     """A loaded network. `cfg` says how its maps are read, `names` what its classes are called.
 
     answer: what `run` gives; see there. suppression: its numbers, of a session that gives
-    detections.
+    detections. int8: the engine that its integer kernels are meant for.
     """
 
     runtime: str
     answer: Answer = "raw"
     suppression: Suppression | None = None
+    int8: str = "none"
 
     def __init__(self, cfg: Cfg, class_names: Sequence[str]) -> None:
         self.cfg = cfg
@@ -110,6 +118,7 @@ class OnnxSession(Session):
         metadata = self.session.get_modelmeta().custom_metadata_map
         super().__init__(*from_metadata(metadata, path.name))
         self.answer, self.suppression = answer_of(metadata, path.name)
+        self.int8 = int8_of(metadata)
         found = tuple(output.name for output in self.session.get_outputs())
         if found != (expected := output_names(self.cfg, self.answer)):
             raise InputError(f"{path.name} gives {', '.join(found)}; its metadata promise "
