@@ -124,17 +124,18 @@ def run_quantize(
 
 
 def _worth_float(bundle: Bundle, found: Sensitivity) -> tuple[int, ...]:
-    """The most sensitive first, until the error that is left is good enough: what single
+    """What saves most error a MAC first, until the error that is left is good enough: what single
     convolutions make of it adds up, nearly."""
     macs = {cost.index: cost.macs for cost in measure(bundle.cfg)}
     left = max(int8_share(bundle) - LEAST_INT8, CHEAP) * sum(macs.values())
+    gains = {index: gain for index, gain in found.gains().items() if gain >= WORTHWHILE}
     error, kept = found.whole, []
-    for index, gain in found.gains().items():
-        if error <= GOOD_ENOUGH or gain < WORTHWHILE:
+    for index in sorted(gains, key=lambda index: -gains[index] / macs[index]):
+        if error <= GOOD_ENOUGH:
             break
         if macs[index] <= left:
             left -= macs[index]
-            error -= gain * found.whole
+            error -= gains[index] * found.whole
             kept.append(index)
     return tuple(kept)
 
