@@ -54,6 +54,17 @@ def check_tensors(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weight
             raise WeightsError(f"{source}: {key} holds negative variances")
 
 
+def renumbered(weights: Mapping[str, Tensor], moved: Mapping[int, int | None]) -> Weights:
+    """The tensors under the new numbers of their sections; those of None are left out."""
+    there = {}
+    for key, tensor in weights.items():
+        index, name = key.split(".", 1)
+        place = moved[int(index)]
+        if place is not None:
+            there[f"{place}.{name}"] = tensor
+    return there
+
+
 def random_weights(cfg: Cfg, seed: int = 0) -> Weights:
     """Weights to start training from: He initialisation (He et al., 2015), prior-aware heads."""
     with torch.random.fork_rng(devices=[]):

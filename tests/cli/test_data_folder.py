@@ -7,11 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command_line import told
+import torch
+from command_line import status, told
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.data.digits import make_digits
-from yolo_slim.weights import random_weights
+from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
 
 
@@ -77,3 +79,23 @@ def test_a_folder_of_neither_tells_of_classes_alone(place, capsys):
     assert error == (
         "error: cells/train holds 0 folders: expected one for each class, two or more\n"
     )
+
+
+def test_a_quantized_classifier_is_scored_with_its_rounding(place, monkeypatch):
+    bundle = load_bundle(place / "sorter")
+    quantized = quantize(bundle, [torch.rand(16, 3, 64, 64)])
+    quantized.save(place / "int8")
+    seen = []
+
+    def network(cfg, weights, precision=None):
+        seen.append(precision)
+        return network_of(cfg, weights, precision)
+
+    monkeypatch.setattr("yolo_slim.cli.evaluate.network_of", network)
+    assert status("evaluate int8 --data sorted") == 0
+    assert seen == [load_bundle(place / "int8").precision]
+
+
+def test_a_classifier_is_scored_in_torch_alone(place, capsys):
+    code, error = told("evaluate sorter --data sorted --runtime openvino", capsys)
+    assert code == 2 and "scored in torch alone" in error

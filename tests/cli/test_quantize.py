@@ -11,7 +11,7 @@ from command_line import status, told
 from made_sets import boxed_pictures
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cfg import Conv
+from yolo_slim.cfg import Conv, parse, render
 from yolo_slim.pipeline import quantizing
 from yolo_slim.quantize.sensitivity import Sensitivity
 from yolo_slim.train.module import DetectorModule
@@ -74,11 +74,10 @@ def test_auto_keeps_the_most_sensitive_until_it_is_good_enough(
     def one_mac_each(cfg):
         return [SimpleNamespace(index=i, macs=1) for i, s in enumerate(cfg) if isinstance(s, Conv)]
 
-    def found(bundle, batches, progress):
+    def found(bundle, *_):
         shares = dict(zip(bundle.precision.convs, gains, strict=False))
         return Sensitivity(0.05, {i: 0.05 * (1 - shares.get(i, 0)) for i in bundle.precision.convs})
 
-    monkeypatch.setattr(quantizing, "output_error", lambda *_: 0.05)
     monkeypatch.setattr(quantizing, "sensitivity", found)
     monkeypatch.setattr(quantizing, "measure", one_mac_each)
     monkeypatch.setattr(quantizing, "LEAST_INT8", least_int8)
@@ -90,9 +89,14 @@ def test_auto_keeps_the_most_sensitive_until_it_is_good_enough(
 
 
 def test_auto_looks_no_further_where_rounding_costs_little(place, monkeypatch):
-    monkeypatch.setattr("yolo_slim.pipeline.quantizing.output_error", lambda *_: 0.001)
-    monkeypatch.setattr("yolo_slim.pipeline.quantizing.sensitivity", None)
-    assert status("quantize model --data set.yaml --out t") == 0
+    monkeypatch.setattr(quantizing, "GOOD_ENOUGH", 1.0)
+    command = "quantize model --data set.yaml --out t --json t.json"
+    assert status(command) == 0
+    rows = json.loads((place / "t.json").read_text())["convolutions"]
+    assert all(row["error_share"] is None for row in rows)
+    assert status(f"{command} --sensitivity") == 0
+    rows = json.loads((place / "t.json").read_text())["convolutions"]
+    assert any(row["error_share"] is not None for row in rows)
 
 
 def test_ap_may_drop_no_more(place, monkeypatch):
@@ -125,11 +129,33 @@ def test_training_with_the_rounding(ranges, place):
     assert status(f"{QAT} --ranges {ranges}") == 0
     calibrated, trained = load_bundle(place / "t/calibrated"), load_bundle(place / "t/bundle")
     assert trained.precision is not None
-    assert (trained.precision == calibrated.precision) is (ranges == "frozen")
+    was, now = calibrated.precision, trained.precision
+    assert (now.image == was.image) is (ranges == "frozen")
+    assert now.outputs.keys() == was.outputs.keys() and now.convs.keys() == was.convs.keys()
+    # What is not rounded by in the training follows the kernels that it has changed.
+    assert all(now.convs[i].weight_scales == was.convs[i].weight_scales for i in was.convs)
+    assert any(now.convs[i].convolved != was.convs[i].convolved for i in was.convs)
     assert [event.verb for event in trained.history] == ["fold", "quantize", "train"]
     assert trained.history[-1].settings["loss"] == "logits=1"  # its teacher is the float model
     assert status("export_onnx t --int8 cpu --out t.onnx") == 0
     assert status("evaluate t.onnx --data set.yaml") == 0
+
+
+def test_what_cannot_be_trained_is_told_before_anything_is_calibrated(place, capsys, monkeypatch):
+    text = render(build("yolov3-nano", 2, 64))
+    coords = parse(text.replace("[yolo]", "[yolo]\nnew_coords=1"), "coords.cfg")
+    Bundle(coords, random_weights(coords)).save(place / "coords")
+    five = build("yolov3-nano", 5, 64)
+    Bundle(five, random_weights(five)).save(place / "five")
+    monkeypatch.setattr("yolo_slim.cli.quantize.run_quantize", None)
+    for command, words in {
+        "coords": "Without a teacher (none) it learns from labels",
+        "five": "detects 5 classes",
+        "model --lr 20": "--lr",
+    }.items():
+        code, err = told(f"quantize {command} --data set.yaml --out t --qat", capsys)
+        assert code == 2 and words in " ".join(err.split())
+        assert not (place / "t").exists()
 
 
 def test_a_stopped_training_goes_on(place, monkeypatch, capsys):
@@ -183,6 +209,8 @@ def test_nothing_in_int8_is_told_and_not_exported(place, capsys):
     assert "no convolution is left in INT8" in capsys.readouterr().out
     code, text = told("export_onnx t --int8 cpu --out t.onnx", capsys)
     assert code == 2 and "leaves every convolution in float" in " ".join(text.split())
+    for runtime in ("torch", "onnxruntime"):
+        assert status(f"evaluate t --data set.yaml --runtime {runtime}") == 0
 
 
 def test_a_quantized_bundle_is_refused(place, capsys):
@@ -195,6 +223,7 @@ REFUSED = {
     "epochs without training": ("--epochs 3", "--epochs means nothing without --qat"),
     "resume without training": ("--resume", "--resume means nothing without --qat"),
     "no numbers": ("--keep-sections a,b", "expected numbers of sections"),
+    "a section counted from behind": ("--keep-sections 0,-1", "expected numbers of sections"),
     "no count": ("--keep-float -1", "expected a number of sections, or auto"),
     "no convolution": ("--keep-sections 0,999", "has no section 999, but 0 to"),
     "a drop without validation": (

@@ -156,7 +156,10 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, cap
     assert not (place / "t").exists()
 
 
-@pytest.mark.parametrize("option", ["--mosaic 0.5", "--anchors fit", "--box-loss giou"])
+@pytest.mark.parametrize("option", [
+    "--mosaic 0.5", "--anchors fit", "--box-loss giou", "--focal-gamma 2", "--cells neighbours",
+    "--zoom 2", "--close-mosaic 5", "--cache disk", "--images pictures",
+])  # fmt: skip
 def test_a_classifier_has_no_use_for_boxes(place, option, capsys):
     assert status(f"train resnet18 --data pictures --epochs 1 --out c {option}") == 2
     assert f"{option.split()[0]} is for detectors" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from sparse_training import TINY, Pictures
@@ -218,3 +220,14 @@ def test_answers_by_a_batch_are_not_kept(tmp_path):
     settings = DistillSettings(read_losses("overhaul"), statistics="batch")
     with pytest.raises(InputError, match="hold for that batch alone"):
         Distiller(teacher(), TINY, settings, 2, images(), cache=tmp_path)
+
+
+def test_answers_without_maps_are_no_answers_with_them(tmp_path):
+    folders = [
+        Distiller(
+            teacher(), TINY, DistillSettings(read_losses(losses), position=position), 2, images(),
+            cache=tmp_path,
+        ).teacher.folder
+        for losses, position in (("logits", "before"), *product(["overhaul"], ["before", "after"]))
+    ]  # fmt: skip
+    assert len(set(folders)) == 3

@@ -6,10 +6,10 @@ import onnxruntime
 import pytest
 import torch
 from core_zoo import CORE
-from kitchen_sink import SMALL_NETWORKS
+from kitchen_sink import SMALL_NETWORKS, conv
 from onnx import helper, numpy_helper
 
-from yolo_slim.cfg import read_cfg, resize
+from yolo_slim.cfg import parse, read_cfg, resize
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.quantize.calibrate import quantize
@@ -64,6 +64,32 @@ def test_int8_of_every_kind_of_section(profile, random_bundle, tmp_path):
     x = images(bundle.cfg, 9)
     for a, b in zip(heads(bundle, x), OnnxSession(tmp_path / "a.onnx", 2).run(x), strict=True):
         assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.9
+
+
+def test_relu6_that_writes_a_single_pixel(random_bundle, tmp_path):
+    """Such a map has no range: it cannot end with that of the rounding."""
+    text = "[net]\nwidth=4\nheight=4\nchannels=3\n" + conv(8, 3, 2, "relu6") * 2
+    cfg = parse(text + "[convolutional]\nfilters=4\nactivation=linear\n")
+    bundle = random_bundle(cfg, dtype=torch.float32)
+    int8 = quantize(bundle, [torch.from_numpy(images(cfg, 0, 32))])
+    assert 1 in int8.precision.convs and 1 not in int8.precision.outputs
+    for profile in ("cpu", "tensorrt"):
+        export_onnx(int8, tmp_path / "a.onnx", profile)
+        OnnxSession(tmp_path / "a.onnx", 1).run(images(cfg, 1))
+
+
+def test_signs_are_asked_of_what_is_not_rounded(random_bundle, tmp_path):
+    """A small number would become 0, and its sign another."""
+    text = "[net]\nwidth=16\nheight=16\nchannels=3\n" + conv(8) * 2 + conv(8) + "xnor=1\n"
+    cfg = parse(text + "[convolutional]\nfilters=4\nactivation=linear\n")
+    bundle = random_bundle(cfg, dtype=torch.float32)
+    int8 = quantize(bundle, [torch.from_numpy(images(cfg, 0, 32))])
+    graph = export_onnx(int8, tmp_path / "a.onnx", "cpu").graph
+    (asked,) = [node.input[0] for node in graph.node if node.op_type == "Greater"]
+    (maker,) = [node.op_type for node in graph.node if asked in node.output]
+    assert maker == "LeakyRelu"
+    a, b = heads(int8, x := images(cfg, 9)), OnnxSession(tmp_path / "a.onnx", 1).run(x)
+    assert np.corrcoef(a[0].ravel(), b[0].ravel())[0, 1] > 0.99
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def test_a_second_call_does_nothing_again(finished, capsys):
     run(recipe, out)
     assert times(out) == before
     assert capsys.readouterr().out.count("done before") == len(STEPS)
+
+
+def test_other_threads_are_other_times(finished):
+    recipe, out = finished
+    before = json.loads((out / "latency.json").read_text())
+    with pytest.raises(SystemExit):
+        main(["compress", str(recipe), "--out", str(out), "--threads", "2"])
+    assert json.loads((out / "latency.json").read_text())["key"] != before["key"]
 
 
 def test_a_changed_last_step_redoes_that_one_alone(finished):

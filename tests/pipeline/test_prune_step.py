@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cfg import residual_blocks, totals
+from yolo_slim.cfg import Conv, residual_blocks, totals
 from yolo_slim.cli import main
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
@@ -95,6 +95,19 @@ def test_layers_and_zeros_go_together(bundle):
     done = run_prune(bundle, step(layers=3, granularity="2:4"), Surroundings(silent))
     assert [event.verb for event in done.bundle.history] == ["take_layers", "zero"]
     assert {found.share for found in done.zeros if not found.left_alone} == {0.5}
+
+
+def test_dense_sections_keep_their_names_where_layers_go_before(bundle):
+    named = max(i for i, s in enumerate(bundle.cfg) if isinstance(s, Conv) and s.batch_normalize)
+    asked = step(layers=2, granularity="weight", ratio=0.5, dense=(named,))
+    done = run_prune(bundle, asked, Surroundings(silent))
+    now = named - (len(bundle.cfg) - len(done.bundle.cfg))  # all that went lay before it
+    dense = {
+        index
+        for index, section in enumerate(done.bundle.cfg)
+        if isinstance(section, Conv) and (done.bundle.weights[f"{index}.conv.weight"] != 0).all()
+    }
+    assert now in dense and named not in dense
 
 
 @pytest.mark.parametrize("rank", ["similarity", "drop-one"])

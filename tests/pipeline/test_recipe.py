@@ -19,6 +19,8 @@ TRAIN = '[[step]]\nverb = "train"\nname = "teacher"\nepochs = 1\n'
 PRUNE = '[[step]]\nverb = "prune"\nname = "pruned"\nratio = 0.5\n'
 QUANTIZE = '[[step]]\nverb = "quantize"\nname = "quantized"\n'
 EXPORT = '[[step]]\nverb = "export_onnx"\nname = "int8"\nint8 = "cpu"\n'
+REPEAT = '[[step]]\nverb = "repeat"\nname = "slim"\ntimes = 2\n'
+INNER = '[[step.step]]\nverb = "train"\nname = "heal"\nepochs = 1\n'
 
 
 def again(name: str, more: str = "") -> str:
@@ -77,6 +79,13 @@ FAULTS = {
     "two targets": (HEAD + TRAIN + PRUNE + "target_macs = 0.5\n", ["exactly one of ratio"]),
     "no target": (HEAD + TRAIN + PRUNE.replace("ratio = 0.5\n", ""), ["exactly one of ratio"]),
     "duplicate names": (HEAD + TRAIN + TRAIN, ["step 2 (teacher)", "taken"]),
+    "two steps of one name in a repeat": (
+        HEAD + TRAIN + REPEAT + INNER + INNER, ["step 2 (slim)", "slim-1-heal is taken"]),
+    "the name of a round": (
+        HEAD + again("slim-2-heal") + REPEAT + INNER, ["step 2 (slim)", "slim-2-heal is taken"]),
+    "quantized twice": (
+        HEAD + TRAIN + QUANTIZE + QUANTIZE.replace("quantized", "again"),
+        ["step 3", "has quantized the bundle already"]),
     "name of the start": (HEAD + again("model"), ["step 1 (model)", "taken"]),
     "name that leaves the folder": (HEAD + again("../x"), ["step.1", "../x"]),
     "ratio of 1": (HEAD + TRAIN + PRUNE.replace("0.5", "1.0"), ["step.2", "ratio", "1.0"]),

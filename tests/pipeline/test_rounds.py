@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import parse, render
 from yolo_slim.data.digits import make_digits
-from yolo_slim.errors import RecipeError
+from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.pipeline.step_folder import Done
 from yolo_slim.pipeline.steps import StepRunner
 from yolo_slim.report.model import StepRow
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build
 
 HEAD = """
 title = "rounds"
@@ -131,3 +135,77 @@ def test_a_fault_within_a_repeat_is_named(recipe, change, told):
     with pytest.raises(RecipeError) as caught:
         read_recipe(recipe)
     assert told in str(caught.value)
+
+
+def test_what_stands_on_the_rounds_is_done_anew_where_another_one_goes_on(
+    recipe, tmp_path, scripted
+):
+    APs, given, keys = scripted
+    APs["slim-3-healed"] = 0.45
+    rejected = run(recipe, tmp_path / "run")
+    assert rejected.last.name == "int8"
+    first = keys["int8"]
+    recipe.write_text(recipe.read_text().replace("max_ap_drop = 0.02", "max_ap_drop = 0.1"))
+    run(recipe, tmp_path / "again")
+    assert given["int8"][-1] == "slim-3-healed" and keys["int8"] != first
+
+
+def test_the_result_is_the_last_that_was_kept(recipe, tmp_path, scripted):
+    APs, _, _ = scripted
+    recipe.write_text(HEAD + ROUNDS)
+    APs["slim-2-healed"] = 0.1
+    done = run(recipe, tmp_path / "run")
+    assert (done.steps[-1].name, done.last.name) == ("slim-2-healed", "slim-1-healed")
+    assert done.last.bundle.history[-1].verb == "slim-1-healed"
+
+
+def test_other_labels_are_other_data(recipe, tmp_path, scripted):
+    _, _, keys = scripted
+    run(recipe, tmp_path / "run")
+    first = keys["teacher"]
+    boxes = next((tmp_path / "digits").rglob("*val*.json"))
+    document = json.loads(boxes.read_text())
+    document["annotations"][0]["bbox"][0] += 1
+    boxes.write_text(json.dumps(document))
+    run(recipe, tmp_path / "again")
+    assert keys["teacher"] != first
+
+
+def test_a_quantize_step_that_trains_asks_for_its_pictures(recipe, tmp_path, scripted, monkeypatch):
+    """Of a trained model, so that no step before it has seen them."""
+    _, _, keys = scripted
+    monkeypatch.setattr(
+        StepRunner,
+        "baseline",
+        lambda self, key: Done(
+            "model", self.out / "00-model", StepRow("model", "start", AP=0.5), self.start.bundle
+        ),
+    )
+    cfg = build("yolov3-nano", 10, 64)
+    Bundle(cfg, random_weights(cfg)).save(tmp_path / "model")
+    head = HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n'
+    found = {}
+    for epochs in (0, 1):
+        for mosaic in (0.0, 0.5):
+            trains = f"epochs = {epochs}\n" if epochs else ""
+            recipe.write_text(f"{head}[augment]\nmosaic = {mosaic}\n{LAST}{trains}")
+            run(recipe, tmp_path / f"run-{epochs}-{mosaic}")
+            found[epochs, mosaic] = keys["int8"]
+    assert found[0, 0.0] == found[0, 0.5]
+    assert found[1, 0.0] != found[1, 0.5]
+
+
+def test_an_untrained_model_teaches_nobody(recipe, tmp_path):
+    recipe.write_text(HEAD + 'teacher = "model"\n')
+    with pytest.raises(InputError, match="step teacher: the model was never trained"):
+        run(recipe, tmp_path / "run")
+
+
+def test_a_head_that_cannot_be_taught_is_told_before_the_first_step(recipe, tmp_path):
+    cfg = parse(render(build("yolov3-nano", 10, 64)).replace("[yolo]", "[yolo]\nnew_coords=1"))
+    Bundle(cfg, random_weights(cfg)).save(tmp_path / "model")
+    recipe.write_text(
+        HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n' + LAST + "epochs = 1\n"
+    )
+    with pytest.raises(InputError, match=r"step 1 \(int8\): .*new_coords=1.*learns from labels"):
+        run(recipe, tmp_path / "run")

@@ -81,3 +81,19 @@ def test_without_a_teacher_it_is_plain_training(tmp_path):
 def test_lessons_that_are_none(losses, how, told):
     with pytest.raises(InputError, match=told):
         lessons(losses, *how)
+
+
+def test_answers_are_kept_by_teacher(tmp_path):
+    folders = []
+
+    def fit(bundle, settings, guidance, out, features):
+        folders.append(guidance.teacher.folder)
+        return bundle
+
+    student, settings = Bundle(CFG, random_weights(CFG)), TrainSettings(epochs=1, batch_size=2)
+    for seed in (1, 2):
+        teacher = Bundle(CFG, random_weights(CFG, seed))
+        train_taught(
+            student, teacher, Lessons(cached=True), settings, lambda cfg: [], tmp_path, fit
+        )
+    assert len(set(folders)) == 2

@@ -69,6 +69,20 @@ def test_absorb_is_exact_through_what_reads_pixel_by_pixel(
     assert (plain - before).abs().max() > 1e-3 * scale
 
 
+@pytest.mark.parametrize("pool", ["", "[avgpool]\n", "[local_avgpool]\nsize=2\nstride=2\n"])
+@pytest.mark.parametrize("norm", [0, 1])
+def test_absorb_is_exact_before_a_fully_connected_section(pool, norm, lively_bundle, lively_images):
+    top = f"[connected]\nbatch_normalize={norm}\noutput=5\nactivation=leaky\n"
+    text = "[net]\nwidth=8\nheight=8\n" + BN.format(6, 3, "relu") + pool + top
+    bundle = lively_bundle(parse(text))
+    plan, images = _dead(bundle, 0, [1, 4]), lively_images(bundle.cfg)
+    before, plain = run(bundle, images), run(take(bundle, plan), images)
+    after = run(take(absorb(bundle, plan), plan), images)
+    scale = before.abs().max()
+    assert plan.ratio > 0 and (after - before).abs().max() <= 1e-5 * scale
+    assert (plain - before).abs().max() > 1e-3 * scale
+
+
 @pytest.mark.parametrize("reader", [3, 5])
 def test_absorb_before_a_padded_kernel_is_exact_inside_and_better_at_the_border(
     reader, lively_bundle, lively_images

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from yolo_slim.cfg import Conv, Maxpool, Route, Upsample, moved_from, parse, sam
 from yolo_slim.errors import InputError
 from yolo_slim.precision import Range
 from yolo_slim.prune.recalibrate import recalibrate
-from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.quantize.calibrate import quantize, with_seen_ranges
 from yolo_slim.quantize.plan import decide, int8_convs, ranged_outputs
 from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.quantize.unlike import SUSPICIOUS
@@ -210,3 +212,21 @@ def test_a_network_whose_deepest_map_is_one_pixel_can_be_quantized(random_bundle
     with torch.no_grad():
         heads = network_of(int8.cfg, int8.weights, int8.precision)(torch.rand(1, 3, 32, 32))
     assert all(torch.isfinite(head).all() for head in heads)
+
+
+def test_what_a_training_does_not_round_by_is_seen_anew(bundle):
+    plan = quantize(bundle, batches())
+    changed = list(plan.precision.convs)[4]
+    weights = {
+        key: 3 * value if key.startswith(f"{changed}.conv.") else value
+        for key, value in plan.weights.items()
+    }
+    fresh = with_seen_ranges(replace(plan, weights=weights), batches()).precision
+    before, after = plan.precision.convs[changed].convolved, fresh.convs[changed].convolved
+    assert after.high == pytest.approx(3 * before.high, rel=0.05)
+    assert fresh.image == plan.precision.image
+    # A map that INT8 sections read has the step that was trained; one for a head alone follows.
+    network = network_of(plan.cfg, plan.weights, plan.precision)
+    read = set(network.grids.scales) - {-1}
+    assert all(fresh.outputs[link] == plan.precision.outputs[link] for link in read)
+    assert any(fresh.outputs[link] != known for link, known in plan.precision.outputs.items())

@@ -35,6 +35,12 @@ def test_the_worst_section_comes_first(random_bundle, batches):
     assert told[-1] == (len(convs), len(convs))
 
 
+def test_where_the_whole_is_good_enough_none_is_asked(random_bundle, batches):
+    bundle = quantize(random_bundle(build("yolov3-nano", 2, 64), dtype=torch.float32), batches)
+    assert (found := sensitivity(bundle, batches, good_enough=10.0)).without == {}
+    assert sensitivity(bundle, batches[:1], good_enough=found.whole / 10).without
+
+
 def test_without_convolutions_in_int8_sums_alone_are_rounded(random_bundle, batches):
     bundle = quantize(random_bundle(build("yolov3-tiny", 2, 64), dtype=torch.float32), batches)
     assert bundle.precision is not None

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from yolo_slim.bundle import Bundle
 from yolo_slim.train.batches import EpochBatches
+from yolo_slim.train.module import DetectorModule
+from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.train.sync_batchnorm import SyncBatchNorm2d, synchronised
+from yolo_slim.weights import random_weights
+from yolo_slim.zoo import build
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -81,3 +86,11 @@ def test_alone_synchronised_batchnorm_is_batchnorm():
     assert isinstance(synced[1], SyncBatchNorm2d)
     assert torch.equal(synced(images), expected)
     assert all(torch.equal(after[key], value) for key, value in synced.state_dict().items())
+
+
+def test_a_resumed_training_is_known_by_the_processes_that_were_asked_for():
+    """Before they meet, where it is looked at, as well as after, where it is written."""
+    cfg = build("yolov3-nano", 2, 64)
+    settings = TrainSettings(epochs=1, batch_size=2, machines=Machines(devices=2, n_nodes=3))
+    module = DetectorModule(Bundle(cfg, random_weights(cfg)), settings, 10)
+    assert module.circumstances()["processes"] == 6

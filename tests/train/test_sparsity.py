@@ -6,15 +6,24 @@ import math
 
 import pytest
 import torch
+from kitchen_sink import kitchen_sink
 from sparse_training import TINY, trained
 
 from yolo_slim.cfg import couple
 from yolo_slim.nn.network import Network
+from yolo_slim.train.gammas import judged
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import GAMMA_LR_FACTOR, gamma_lr, sparse_gammas, zero_like
 from yolo_slim.zoo import build
+
+
+def test_a_shared_batchnorm_is_judged_where_it_lives():
+    cfg = kitchen_sink()
+    gammas = judged(cfg)
+    assert 1 in gammas.sections and 2 not in gammas.sections  # 2 has the kernel of 1
+    assert len(gammas.of_network(Network(cfg))) == len(gammas)
 
 
 def test_only_gammas_that_may_go_are_judged():

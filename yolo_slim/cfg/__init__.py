@@ -15,6 +15,7 @@ from yolo_slim.cfg.edit import (
     without_batchnorm,
 )
 from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
+from yolo_slim.cfg.links import readers_of
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
 from yolo_slim.cfg.moves import moved_from, same_values
 from yolo_slim.cfg.multiplications import suits_winograd, winograd_multiplications
@@ -112,6 +113,7 @@ __all__ = [
     "net_keys",
     "parse",
     "read_cfg",
+    "readers_of",
     "render",
     "residual_blocks",
     "resize",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from yolo_slim.cfg.document import Cfg
 from yolo_slim.cfg.heads import Head
-from yolo_slim.cfg.links import reads, relinked
+from yolo_slim.cfg.links import readers_of, reads, relinked
 from yolo_slim.cfg.sections import IMAGE, Route, Section, Shortcut
 from yolo_slim.cfg.shapes import infer_shapes
 from yolo_slim.cfg.verify import verify
@@ -157,12 +157,9 @@ def _renames(section: Section) -> bool:
 def _unread_names(cfg: Cfg, gone: Collection[int]) -> set[int]:
     """[route]s that renamed a map, now that all who read them are `gone`."""
     unread: set[int] = set()
-    readers: dict[int, list[int]] = {}
-    for index in range(len(cfg)):
-        for link in reads(cfg, index):
-            readers.setdefault(link, []).append(index)
+    read_by = readers_of(cfg, kernels=True)
     for index in reversed(range(len(cfg))):
-        if _renames(cfg[index]) and index in readers:
-            if all(reader in gone or reader in unread for reader in readers[index]):
+        if _renames(cfg[index]) and index in read_by:
+            if all(reader in gone or reader in unread for reader in read_by[index]):
                 unread.add(index)
     return unread

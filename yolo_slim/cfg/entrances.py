@@ -7,12 +7,12 @@ selection of Liu et al., Network Slimming, 2017).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from yolo_slim.cfg.coupling import NOT_ZERO_AT_ZERO
 from yolo_slim.cfg.document import Cfg
-from yolo_slim.cfg.links import relinked
+from yolo_slim.cfg.links import readers_of, relinked
 from yolo_slim.cfg.sections import IMAGE, Activation, Batchnorm, Conv, Route, Section, Select
 from yolo_slim.cfg.shapes import infer_shapes, input_shape
 from yolo_slim.cfg.verify import verify
@@ -34,34 +34,31 @@ def entrances(cfg: Cfg) -> tuple[Entrance, ...]:
     """The [batchnorm] sections whose every reader is a convolution with a kernel of its own that
     reads all channels; a silenced channel must come out of the activations between as 0."""
     shapes = infer_shapes(cfg)
-    readers: dict[int, list[int]] = {index: [] for index in range(len(cfg))}
+    read_by = readers_of(cfg)
     owners = set()
     for index, section in enumerate(cfg):
-        for link in cfg.links(index):
-            if link != IMAGE:
-                readers[link].append(index)
         if isinstance(section, Conv) and section.share_index is not None:
             owners |= {index, section.share_index}
     found = []
     for index, section in enumerate(cfg):
         if isinstance(section, Batchnorm):
-            convs = _convs_behind(cfg, index, readers)
+            convs = _convs_behind(cfg, index, read_by)
             if convs and not owners.intersection(convs):
                 channels = input_shape(cfg, shapes, index).channels
                 found.append(Entrance(index, tuple(sorted(convs)), channels))
     return tuple(found)
 
 
-def _convs_behind(cfg: Cfg, index: int, readers: Mapping[int, Sequence[int]]) -> list[int]:
+def _convs_behind(cfg: Cfg, index: int, read_by: Mapping[int, Collection[int]]) -> list[int]:
     """All convolutions that read a section, through activations alone; none where anything else
     reads it, too."""
     convs: list[int] = []
-    for reader in readers[index]:
+    for reader in read_by.get(index, ()):
         match cfg[reader]:
             case Conv(groups=1):
                 convs.append(reader)
             case Activation(activation=name) if name not in NOT_ZERO_AT_ZERO:
-                behind = _convs_behind(cfg, reader, readers)
+                behind = _convs_behind(cfg, reader, read_by)
                 if not behind:
                     return []
                 convs += behind

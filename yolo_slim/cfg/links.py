@@ -16,6 +16,16 @@ def reads(cfg: Cfg, index: int) -> tuple[int, ...]:
     return cfg.links(index) if shared is None else (*cfg.links(index), shared)
 
 
+def readers_of(cfg: Cfg, kernels: bool = False) -> dict[int, set[int]]:
+    """link -> the sections that read its map, or by `kernels` use its kernel; one that nobody reads
+    is not there."""
+    found: dict[int, set[int]] = {}
+    for index in range(len(cfg)):
+        for link in reads(cfg, index) if kernels else cfg.links(index):
+            found.setdefault(link, set()).add(index)
+    return found
+
+
 def relinked(section: Section, move: Callable[[int], int]) -> Section:
     """The section with every link that it states sent through `move`; that to the section before
     it, which most leave unsaid, follows from where it is put."""

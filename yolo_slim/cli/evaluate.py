@@ -30,6 +30,7 @@ from yolo_slim.cli.options import (
     write_json,
 )
 from yolo_slim.cli.targets import check_file
+from yolo_slim.errors import InputError
 from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.nn.winograd.network import winograd as run_by_tiles
 from yolo_slim.pipeline.classifying import (
@@ -76,6 +77,8 @@ def evaluate(
     source = ModelSource(model, weights, names, size)
     check_file(json, [*source.files, data, annotations], only_json=True)
     if data is not None and data.is_dir():
+        if runtime not in (None, "torch"):
+            raise InputError(f"--runtime {runtime}: a classifier is scored in torch alone")
         _evaluate_classifier(source, data, tile_choice(winograd), json)
         return
     with open_session(source, runtime, threads, tile_choice(winograd)) as session:
@@ -104,7 +107,7 @@ def _evaluate_classifier(
     training, validation = read_splits(data)
     folders = validation or training
     require_logits(bundle.cfg, folders)
-    network = network_of(bundle.cfg, bundle.weights)
+    network = network_of(bundle.cfg, bundle.weights, bundle.precision)
     if tile is not None:
         network = run_by_tiles(network, tile)
     numbers = top_scorer(bundle.cfg, folders)(network)

@@ -25,6 +25,7 @@ from yolo_slim.cli.targets import check_file
 from yolo_slim.console import warn
 from yolo_slim.errors import InputError
 from yolo_slim.export.nncf import Calibration
+from yolo_slim.export.onnx_model import cpu_profile
 from yolo_slim.export.openvino_model import export_openvino as export_bundle
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import input_batches
@@ -63,7 +64,7 @@ def export_openvino(
     tell_notes(bundle.cfg)
     if not int8:
         export_bundle(bundle, out)
-        kind = "float32" if bundle.precision is None else "the bundle's INT8"
+        kind = "the bundle's INT8" if cpu_profile(bundle) else "float32"
     else:
         train_data = dataset(data, images, annotations, "train", bundle.class_names)
         count = min(n_images, len(train_data.samples))

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolo_slim.bundle import BUNDLE_IN_RUN, load_bundle
-from yolo_slim.cli.options import console
+from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, load_bundle
+from yolo_slim.cli.options import dataset
 from yolo_slim.cli.train_request import Request
 from yolo_slim.cli.training import run_training
+from yolo_slim.data.dataset import Dataset
 from yolo_slim.distill.settings import DistillSettings
+from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QatOptions
-from yolo_slim.pipeline.quantizing import told_share
+from yolo_slim.pipeline.quantizing import require_teachable
+from yolo_slim.pipeline.scoring import require_classes
 from yolo_slim.pipeline.teaching import Lessons
+from yolo_slim.pipeline.training import settings_of
 from yolo_slim.train.checkpoint import CHECKPOINT
 
 CALIBRATED, FLOAT = "calibrated", "float"
@@ -28,8 +32,27 @@ def begun(out: Path) -> bool:
     return (out / "checkpoints" / CHECKPOINT).exists()
 
 
-def train_rounded(asked: Mapping[str, Any]) -> None:
+def require_trainable(asked: Mapping[str, Any], bundle: Bundle, data: Dataset) -> None:
+    """Raises InputError, before anything is calibrated, for what the training would refuse."""
+    named = asked["teacher"] or SELF
+    teacher = bundle if named == SELF else None
+    if named not in (SELF, NO_TEACHER):
+        teacher = load_model(ModelSource(named, size_px=asked["size"]))
+    require_teachable(bundle, teacher)
+    require_classes(bundle.cfg.n_classes, data, bundle.cfg.source)
+    request = _request(asked)
+    settings_of(bundle.cfg, request.settings, request.loss)
+    if asked["data"] is not None:
+        dataset(asked["data"], None, None, "val")
+
+
+def train_rounded(asked: Mapping[str, Any]) -> Bundle:
     """Trains out/CALIBRATED into out/bundle. asked: option of `quantize` -> what was typed."""
+    run_training(_request(asked))
+    return load_bundle(asked["out"] / BUNDLE_IN_RUN)
+
+
+def _request(asked: Mapping[str, Any]) -> Request:
     out, teacher = asked["out"], asked["teacher"] or SELF
     usual = {
         "epochs": DEFAULT_EPOCHS, "lr": QAT.lr, "batch_size": QAT.batch_size, "ranges": QAT.ranges,
@@ -42,6 +65,4 @@ def train_rounded(asked: Mapping[str, Any]) -> None:
         "labels": asked["labels"] or teacher == NO_TEACHER,
         "teacher": {SELF: str(out / FLOAT), NO_TEACHER: None}.get(teacher, teacher),
     }  # fmt: skip
-    run_training(Request.of(options, Lessons(DistillSettings())))
-    place = out / BUNDLE_IN_RUN
-    console.print(f"{place}: {told_share(load_bundle(place))}")
+    return Request.of(options, Lessons(DistillSettings()))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from yolo_slim.bundle import Bundle, is_bundle
+from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, is_bundle
 from yolo_slim.cli.options import (
     Annotations,
     Data,
@@ -32,6 +33,7 @@ from yolo_slim.cli.qat import (
     FLOAT,
     QAT,
     begun,
+    require_trainable,
     train_rounded,
 )
 from yolo_slim.cli.quantize_print import print_plan, print_sensitivity
@@ -42,8 +44,15 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.unlabelled import read_unlabelled
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QuantizeOptions, Ranges
-from yolo_slim.pipeline.quantizing import Quantized, quantize_document, run_quantize, told_share
+from yolo_slim.pipeline.quantize_options import QuantizeOptions, Ranges
+from yolo_slim.pipeline.quantizing import (
+    Quantized,
+    after_training,
+    quantize_document,
+    run_quantize,
+    told_share,
+)
+from yolo_slim.processes import is_first_process
 from yolo_slim.quantize.ranges import Calibrator
 from yolo_slim.quantize.weight_scales import WeightScale
 
@@ -164,17 +173,17 @@ def quantize(
     place = out / CALIBRATED if qat else out
     if qat:
         _require_run_folder(out, source, resume)
-        if teacher not in (None, SELF, NO_TEACHER):
-            load_model(ModelSource(teacher, size_px=size))  # before the work, not after
     else:
         check_bundle(out, source.files)
     check_file(json, [*source.files, data, annotations], only_json=True)
-    if resume and is_bundle(place):
+    bundle = load_model(source)
+    train_data = _pictures(asked, bundle)
+    if qat and is_bundle(place) and (resume or not is_first_process()):
         note(console, f"{place} is kept: options of the calibration are not looked at")
     else:
-        bundle = load_model(source)
         tell_notes(bundle.cfg)
-        train_data = _pictures(asked, bundle)
+        if qat:
+            require_trainable(asked, bundle, train_data)
         done = run_quantize(
             bundle, options, train_data, _validation(data, max_ap_drop), progress, seed,
             sensitivity,
@@ -185,7 +194,11 @@ def quantize(
         save_bundle(done.bundle, place)
         write_json(json, quantize_document(done))
     if qat:
-        train_rounded(asked)
+        trained = train_rounded(asked)
+        if is_first_process():
+            ready = after_training(trained, options, train_data, progress, seed)
+            save_bundle(ready, out / BUNDLE_IN_RUN)
+            console.print(f"{out / BUNDLE_IN_RUN}: {told_share(ready)}")
 
 
 def _require_sense(qat: bool, typed: dict[str, Any]) -> None:
@@ -204,12 +217,10 @@ def _count(text: str) -> int | Literal["auto"]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise InputError(
-            f"--keep-sections {text}: expected numbers of sections, such as 0,12"
-        ) from None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--keep-sections {text}: expected numbers of sections, such as 0,12")
+    return tuple(map(int, parts))
 
 
 def _pictures(asked: Mapping[str, Any], bundle: Bundle) -> Dataset:
@@ -234,6 +245,8 @@ def _require_run_folder(out: Path, source: ModelSource, resume: bool) -> None:
     require_kept([out / name for name in (CALIBRATED, FLOAT)], source.files)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; expected the name of a folder to make")
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise InputError("quantize --qat begins its processes itself: run it without torchrun")
     if not resume and begun(out):
         raise InputError(
             f"{out} holds a training already: --resume goes on, or choose another --out"

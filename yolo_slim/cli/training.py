@@ -75,10 +75,15 @@ def _require_free(asked: Request) -> None:
 def _train_classifier(asked: Request, source: ModelSource, data: Path) -> None:
     refuse_for_classifiers(
         mosaic=asked.pictures["mosaic_p"], mixup=asked.pictures["mixup_p"],
-        copy_paste=asked.pictures["copy_paste_p"], multi_scale=asked.settings["multi_scale"],
-        show_batch=asked.show_batch, box_loss=asked.loss["box"],
-        objectness=asked.loss["objectness"], iou_thresh=asked.iou_thresh,
-        anchors=None if asked.anchors == "keep" else asked.anchors, unlabelled=asked.unlabelled,
+        copy_paste=asked.pictures["copy_paste_p"], zoom=asked.pictures["scale"],
+        shift=asked.pictures["shift"], close_mosaic=asked.close_mosaic,
+        multi_scale=asked.settings["multi_scale"], show_batch=asked.show_batch,
+        cache=_unless(asked.cache, "auto"), box_loss=asked.loss["box"],
+        box_weight=asked.loss["box_weight"], objectness=asked.loss["objectness"],
+        focal_gamma=asked.loss["focal_gamma"], iou_thresh=asked.iou_thresh,
+        cells=_unless(asked.cells, "own"), anchors=_unless(asked.anchors, "keep"),
+        names=asked.names, images=asked.images, annotations=asked.annotations,
+        unlabelled=asked.unlabelled,
     )  # fmt: skip
     with _telling_how_to_go_on(asked):
         trained = train_labelled(
@@ -86,6 +91,10 @@ def _train_classifier(asked: Request, source: ModelSource, data: Path) -> None:
             asked.out, asked.resume, _teacher(asked), asked.lessons,
         )  # fmt: skip
     _save(trained, asked)
+
+
+def _unless(chosen: str, default: str) -> str | None:
+    return None if chosen == default else chosen
 
 
 def _train_detector(asked: Request, source: ModelSource) -> None:

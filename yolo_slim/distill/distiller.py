@@ -40,8 +40,8 @@ class Distiller:
     connectors: what is trained beside the student; None where no features are compared.
     taps: sections of the student whose maps it wants, before_activation or after it.
 
-    images: needed where a margin can only be measured. cache: folder in which the teacher's answers
-    are kept, for pictures that come again exactly.
+    images: needed where a margin can only be measured. cache: folder in which this teacher's
+    answers are kept, for pictures that come again exactly; a folder in it for each set of maps.
     Raises InputError where the two networks cannot be compared as the settings ask.
     """
 
@@ -73,8 +73,9 @@ class Distiller:
                 "name --teacher-statistics running"
             )
         sections = {pair.teacher.section for pair in self.pairs}
+        maps = [settings.position, *map(str, sorted(sections))] if sections else ["raw"]
         asked = Teacher(teacher, sections, self.before_activation, by_batch)
-        self.teacher = asked if cache is None else TeacherCache(asked, cache)
+        self.teacher = asked if cache is None else TeacherCache(asked, cache / "-".join(maps))
         self._scaled = False
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:

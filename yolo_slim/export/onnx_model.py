@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import IMAGE, Cfg, Conv, infer_shapes
+from yolo_slim.cfg import IMAGE, Cfg, Conv, infer_shapes, readers_of
 from yolo_slim.errors import InputError
 from yolo_slim.export.activations import add_activation
 from yolo_slim.export.boxes import require_boxes
@@ -74,6 +74,11 @@ def export_onnx(
     with whole_file(path) as temporary:
         onnx.save(model, temporary)
     return model
+
+
+def cpu_profile(bundle: Bundle) -> Profile | None:
+    """How a bundle runs on a CPU: in INT8 where its plan has anything in INT8."""
+    return "cpu" if bundle.precision is not None and bundle.precision.convs else None
 
 
 class _Exporter:
@@ -188,7 +193,8 @@ class _Exporter:
         if not integer or kind in ("linear", "relu"):
             return add_activation(graph, kind, x, name)
         assert self.precision is not None
-        if kind == "relu6" and _ends_within(self.precision.of(index), 6.0):
+        ranged = index in self.precision.outputs  # a map of 1 x 1 is not
+        if kind == "relu6" and ranged and _ends_within(self.precision.of(index), 6.0):
             return x  # the rounding cuts off at 0 and at the end of its range
         grid = self.precision.convs[index].convolved.unsigned_grid
         x = graph.quantized(x, f"{index}.convolved", *grid, np.uint8)
@@ -212,13 +218,13 @@ def _ends_within(found: Range, most: float) -> bool:
 
 
 def _read_exactly(cfg: Cfg, precision: Precision | None) -> frozenset[int]:
-    """Sections, and the image, that nothing reads but convolutions which are kept in float."""
-    kept = () if precision is None else precision.kept
-    readers: dict[int, set[int]] = {}
-    for index in range(len(cfg)):
-        for link in cfg.links(index):
-            readers.setdefault(link, set()).add(index)
-    return frozenset(link for link, found in readers.items() if found <= set(kept))
+    """Sections, and the image, that nothing reads but convolutions which are kept in float, or
+    which ask for signs alone: a small number must not become 0."""
+    kept = set() if precision is None else set(precision.kept)
+    kept |= {
+        index for index, section in enumerate(cfg) if isinstance(section, Conv) and section.xnor
+    }
+    return frozenset(link for link, found in readers_of(cfg).items() if found <= kept)
 
 
 def _steps(

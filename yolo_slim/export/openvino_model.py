@@ -9,7 +9,7 @@ from typing import Any
 from yolo_slim.bundle import Bundle
 from yolo_slim.errors import InputError
 from yolo_slim.export.nncf import Calibration, quantized
-from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.export.onnx_model import cpu_profile, export_onnx
 from yolo_slim.files import whole_file
 from yolo_slim.openvino_graph import openvino_module, read_graph
 
@@ -33,10 +33,11 @@ def export_openvino(bundle: Bundle, path: Path, calibration: Calibration | None 
     passes = openvino_module("openvino.passes")
     with tempfile.TemporaryDirectory() as folder:
         onnx_path = Path(folder) / "model.onnx"
-        export_onnx(bundle, onnx_path, int8="cpu" if bundle.precision else None)
+        profile = cpu_profile(bundle)
+        export_onnx(bundle, onnx_path, int8=profile)
         model = read_graph(onnx_path)
         # Biases come with nodes that compute their shape; behind these NNCF corrects none of them.
-        if bundle.precision is None:  # folding would make floats of INT8 kernels
+        if profile is None:  # folding would make floats of INT8 kernels
             manager = passes.Manager()
             manager.register_pass(passes.ConstantFolding())
             manager.run_passes(model)

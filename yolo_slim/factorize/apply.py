@@ -18,7 +18,7 @@ from yolo_slim.factorize.plan import Plan
 from yolo_slim.factorize.regression import Regression
 from yolo_slim.factorize.sites import Ranks, Site
 from yolo_slim.factorize.spectrum import decompose
-from yolo_slim.weights import Weights
+from yolo_slim.weights import Weights, renumbered
 
 MAX_SUMS_BYTES = 1 << 30
 """What the sums of one pass over the images may take."""
@@ -150,10 +150,7 @@ def _look_behind(
 def _weights(bundle: Bundle, plan: Plan, factors: Mapping[int, Factors]) -> Weights:
     """The tensors of the factors, and all others under their new keys."""
     _, moved = plan.written
-    weights: Weights = {}
-    for key, tensor in bundle.weights.items():
-        place, name = key.split(".", 1)
-        weights[f"{moved[int(place)]}.{name}"] = tensor
+    weights = renumbered(bundle.weights, moved)
     for index, found in factors.items():
         _put(weights, bundle, index, moved[index], found)
     return weights

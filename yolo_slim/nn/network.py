@@ -16,6 +16,7 @@ from yolo_slim.cfg import (
     Shortcut,
     infer_shapes,
     input_shape,
+    readers_of,
     same_values,
 )
 from yolo_slim.nn.blocks import Activated, ConvBlock, SharedConvBlock, build_block
@@ -55,9 +56,7 @@ class Network(nn.Module):
             tensor = torch.tensor(values or (neutral,) * cfg.net.channels).view(1, -1, 1, 1)
             self.register_buffer(name, tensor, persistent=False)
         self._outputs = cfg.output_indices
-        self._last_use = {
-            link: index for index in range(len(cfg)) for link in cfg.links(index) if link != IMAGE
-        }
+        self._last_use = {link: max(by) for link, by in readers_of(cfg).items() if link != IMAGE}
         self.precision: Precision | None = None
         self.grids: Grids | None = None
         if precision is not None:

@@ -109,7 +109,10 @@ def train_classifier(
             bundle, pictures, collate_labelled, settings, out, guidance=guidance,
             score=None if features else score, label=FEATURES if features else "train",
             resume=resume, console=console,
-            told={"teacher": "none" if teacher is None else fingerprint(teacher)},
+            told={
+                "augmentation": str(augmentation), "data": fingerprint(training),
+                "teacher": "none" if teacher is None else fingerprint(teacher),
+            },
         )  # fmt: skip
 
     def shown(cfg: Cfg) -> Iterator[torch.Tensor]:

@@ -103,7 +103,7 @@ def _runner(
     run: Compression, spec: CompareSpec, seed: int, console: Console
 ) -> tuple[StepRunner, Start]:
     recipe = run.recipe.model_copy(update={"seed": seed})
-    bundle = run.steps[-1].bundle
+    bundle = run.last.bundle
     if spec.student is not None:
         bundle = model_of(spec.student, run.train_data, run.val_data, seed)
     start = Start(bundle, run.train_data, run.val_data, trained=True, key=run.key)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,13 @@ from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file
 from yolo_slim.pipeline.factorizing import require_factorable
 from yolo_slim.pipeline.prune_step import require_possible
-from yolo_slim.pipeline.recipe import Recipe, read_recipe
+from yolo_slim.pipeline.quantize_options import SELF
+from yolo_slim.pipeline.quantizing import require_teachable
+from yolo_slim.pipeline.recipe import START, Recipe, read_recipe
 from yolo_slim.pipeline.recipe_steps import (
     FactorizeStep,
     PruneStep,
+    QuantizeStep,
     RepeatStep,
     SingleStep,
     TrainStep,
@@ -54,6 +58,11 @@ class Compression:
     @property
     def rows(self) -> tuple[StepRow, ...]:
         return tuple(done.row for done in self.steps)
+
+    @property
+    def last(self) -> Done:
+        """The step whose bundle is the result."""
+        return next(done for done in reversed(self.steps) if done.kept)
 
 
 def compress(recipe_path: Path, out: Path, console: Console, threads: int | None) -> Compression:
@@ -108,7 +117,8 @@ class _Runner:
         )  # fmt: skip
 
     def _step(self, number: int, step: SingleStep) -> None:
-        augment = self.recipe.augment.model_dump_json() if isinstance(step, TrainStep) else ""
+        trains = isinstance(step, TrainStep) or (isinstance(step, QuantizeStep) and step.epochs)
+        augment = self.recipe.augment.model_dump_json() if trains else ""
         self.key = digest(self.key, step.model_dump_json(), augment)
         finished = self.runner.step(number, step, self.bundle, self.done, self.key)
         self.bundle = finished.bundle
@@ -120,9 +130,9 @@ class _Runner:
         the last round before, and the one that fell too far stays in the table, as such."""
         before = self.done[-1].row.AP
         for round_number in range(1, repeat.times + 1):
-            kept, n_done = self.bundle, len(self.done)
+            kept, kept_key, n_done = self.bundle, self.key, len(self.done)
             for step in repeat.step:
-                name = f"{repeat.name}-{round_number}-{step.name}"
+                name = repeat.round_name(round_number, step)
                 self._step(number, step.model_copy(update={"name": name}))
             AP = self.done[-1].row.AP
             if before is None or AP is None or AP >= before - repeat.max_ap_drop:
@@ -131,42 +141,58 @@ class _Runner:
                 f"{repeat.name}: round {round_number} has AP {AP:.3f}, more than "
                 f"{repeat.max_ap_drop:g} under {before:.3f}: what was before it goes on"
             )
-            self.bundle = kept
+            self.bundle, self.key = kept, kept_key
             self.done[n_done:] = [
-                replace(done, row=replace(done.row, verb=f"{done.row.verb} (not kept)"))
+                replace(done, kept=False, row=replace(done.row, verb=f"{done.row.verb} (not kept)"))
                 for done in self.done[n_done:]
             ]
             return
 
     def _require_trained_before_use(self) -> None:
+        if self.start.trained:
+            return
         first = self.recipe.step[0]
-        if not self.start.trained and not isinstance(first, TrainStep):
+        if not isinstance(first, TrainStep):
             raise InputError(
                 f"step 1 ({first.name}) is {first.verb}, but the model starts at random weights: "
                 "train it first, or name trained weights under [model]"
             )
+        for step in self.recipe.single_steps():
+            if getattr(step, "teacher", None) == START:
+                raise InputError(
+                    f"step {step.name}: the model was never trained; name a step as teacher"
+                )
 
     def _require_reachable(self) -> None:
         """Raises InputError for a target that no choice of channels, or of ranks, reaches, before
         the training that leads to it. Of a second such step the start is not known yet."""
+        if self.start.bundle.precision is not None:
+            raise InputError(
+                f"{self.start.bundle.cfg.source} has an INT8 plan already: start from the float "
+                "bundle that it was made of"
+            )
+        for number, step in enumerate(self.recipe.step, start=1):
+            if isinstance(step, QuantizeStep) and step.epochs:
+                taught = self.start.bundle if step.teacher == SELF else None
+                with _naming(number, step):
+                    require_teachable(self.start.bundle, taught)
         steps = enumerate(self.recipe.step, start=1)
         cutting = ((n, s) for n, s in steps if isinstance(s, PruneStep | FactorizeStep))
         first = next(cutting, None)
         if first is None:
             return
         number, step = first
-        try:
+        with _naming(number, step):
             if isinstance(step, PruneStep):
                 require_possible(self.start.bundle, step)
             else:
                 require_factorable(self.start.bundle, step)
-        except InputError as error:
-            raise InputError(f"step {number} ({step.name}): {error}") from None
 
     def _with_latency(self) -> list[Done]:
         path = self.out / "latency.json"
         known = json.loads(read_text(path) or "{}")
-        if known.get("key") != self.key:
+        key = digest(self.key, str(self.threads), *(done.name for done in self.done))
+        if known.get("key") != key:
             openers: dict[str, Callable[[], Any]] = {
                 d.name: partial(OnnxSession, d.folder / ONNX, self.threads)
                 for d in self.done
@@ -174,10 +200,19 @@ class _Runner:
             }
             with advancing("latency at 1 image", self.console) as advance:
                 measured = measure_latency(openers, progress=advance)
-            known = {"key": self.key, "median_ms": {n: m.median_ms for n, m in measured.items()}}
+            known = {"key": key, "median_ms": {n: m.median_ms for n, m in measured.items()}}
             with whole_file(path) as temporary:
                 temporary.write_text(json.dumps(known, indent=1))
         return [
             replace(d, row=replace(d.row, latency_ms=known["median_ms"].get(d.name)))
             for d in self.done
         ]
+
+
+@contextmanager
+def _naming(number: int, step: SingleStep) -> Iterator[None]:
+    """Faults say in which step of the recipe they lie."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"step {number} ({step.name}): {error}") from None

@@ -7,16 +7,22 @@ import hashlib
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render
 from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.folders import PictureFolders
 
 
-def fingerprint(thing: Dataset | Bundle) -> str:
+def fingerprint(thing: Dataset | PictureFolders | Bundle) -> str:
     """Of a data set its pictures' names, boxes and classes; of a model its cfg and numbers."""
     digest = hashlib.sha256()
+    if isinstance(thing, PictureFolders):
+        for path, class_id in zip(thing.paths, thing.class_ids, strict=True):
+            digest.update(f"{path.name} {class_id}\n".encode())
+        return f"{len(thing.paths)} pictures {digest.hexdigest()[:8]}"
     if isinstance(thing, Dataset):
         digest.update("\n".join(thing.class_names).encode())
         for sample in thing.samples:
             digest.update(sample.path.name.encode())
             digest.update(sample.boxes_xyxy.tobytes() + sample.class_ids.tobytes())
+            digest.update(sample.crowd.tobytes())
         return f"{len(thing)} pictures {digest.hexdigest()[:8]}"
     digest.update(render(thing.cfg).encode())
     for _, tensor in sorted(thing.weights.items()):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Block, Cfg, Conv, totals
+from yolo_slim.cfg import Block, Cfg, Conv, drop_blocks, totals
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.pipeline.prune_options import Dense, placements
 from yolo_slim.pipeline.pruning import Progress, Surroundings, make_plan, numbers_on, prune_bundle
@@ -120,7 +120,7 @@ def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:
 
 def _zeros(done: Pruned, step: PruneStep) -> Pruned:
     assert step.granularity != "channel"
-    dense = dense_sections(done.bundle.cfg, step.dense)
+    dense = _still_dense(done, step.dense)
     ratio = 0.5 if step.ratio is None else step.ratio
     zeroed = zero_weights(
         done.bundle, step.granularity, ratio, step.within, step.kernel_norm, step.layer_keep, dense
@@ -135,6 +135,15 @@ def _zeros(done: Pruned, step: PruneStep) -> Pruned:
             why = "two of every four were 0 before"
         remarks = (*remarks, f"nothing became 0: {why}")
     return replace(done, bundle=zeroed, zeros=after, remarks=remarks)
+
+
+def _still_dense(done: Pruned, dense: Dense) -> frozenset[int]:
+    """The sections that were named before layers went, as they are numbered now."""
+    if done.layers is None:
+        return dense_sections(done.bundle.cfg, dense)
+    _, moved = drop_blocks(done.layers.cfg, done.layers.dropped)
+    now = (moved[index] for index in dense_sections(done.layers.cfg, dense))
+    return frozenset(index for index in now if index is not None)
 
 
 def _of_the_whole(step: PruneStep, whole: Cfg, left: Cfg) -> PruneStep:

@@ -10,13 +10,20 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import measure
 from yolo_slim.console import percent
 from yolo_slim.data.dataset import Dataset
+from yolo_slim.distill.outputs import match_heads
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.quantize_options import QuantizeOptions
-from yolo_slim.pipeline.scoring import input_batches, require_boxes, require_heads, score
+from yolo_slim.pipeline.scoring import (
+    input_batches,
+    require_boxes,
+    require_classes,
+    require_heads,
+    score,
+)
 from yolo_slim.precision import Precision
-from yolo_slim.quantize.calibrate import quantize
+from yolo_slim.quantize.calibrate import quantize, with_seen_ranges
 from yolo_slim.quantize.plan import decide
-from yolo_slim.quantize.sensitivity import Sensitivity, output_error, sensitivity
+from yolo_slim.quantize.sensitivity import Sensitivity, sensitivity
 from yolo_slim.quantize.unlike import SUSPICIOUS
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
@@ -62,6 +69,18 @@ def int8_share(bundle: Bundle) -> float:
     return sum(macs[index] for index in bundle.precision.convs) / max(1, sum(macs.values()))
 
 
+def require_teachable(bundle: Bundle, teacher: Bundle | None) -> None:
+    """Raises InputError for a bundle that cannot be trained with its rounding, and for a teacher
+    whose answers it cannot learn."""
+    bundle.cfg.require_yolos()
+    if teacher is None:
+        return
+    try:
+        match_heads(bundle.cfg, teacher.cfg)
+    except InputError as error:
+        raise InputError(f"{error}. Without a teacher (none) it learns from labels") from None
+
+
 def run_quantize(
     bundle: Bundle,
     options: QuantizeOptions,
@@ -87,6 +106,7 @@ def run_quantize(
         if val_data is None:
             raise InputError("--max-ap-drop needs validation images: name a --data FILE with val")
         require_boxes(val_data)
+        require_classes(bundle.cfg.n_classes, val_data, bundle.cfg.source)
     n_images = min(options.images, len(train_data.samples))
 
     def calibrated(kept: tuple[int, ...]) -> Bundle:
@@ -102,15 +122,14 @@ def run_quantize(
     if not (asks or tell_sensitivity):
         return Quantized(first, warnings)
     some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
-    looks = not auto or output_error(first, some) > GOOD_ENOUGH
-    if not (looks or tell_sensitivity):
-        return Quantized(first, warnings)
+    looks_above = GOOD_ENOUGH if auto and not tell_sensitivity else 0.0
     with progress("sensitivity") as advance:
-        found = sensitivity(first, some, advance)
+        found = sensitivity(first, some, advance, looks_above)
     order = list(found.gains())
     if auto:
-        kept = _worth_float(first, found) if looks else ()
-        return Quantized(calibrated(kept) if kept else first, warnings, found)
+        kept = _worth_float(first, found)
+        done = calibrated(kept) if kept else first
+        return Quantized(done, warnings, found if found.without else None)
     n_kept = 0 if options.keep_float == "auto" else min(options.keep_float, len(order))
     if options.max_ap_drop is None:
         done = calibrated(tuple(order[:n_kept])) if n_kept else first
@@ -121,6 +140,18 @@ def run_quantize(
     done = calibrated(tuple(order[:n_kept])) if n_kept else first
     ap = _ap(done, done.precision, val_data, progress, "AP in INT8")
     return Quantized(done, warnings, found, float_ap, ap)
+
+
+def after_training(
+    bundle: Bundle, options: QuantizeOptions, train_data: Dataset, progress: Progress, seed: int = 0
+) -> Bundle:
+    """The bundle of a quantization-aware training, with ranges for what it did not round by."""
+    n_images = min(options.images, len(train_data.samples))
+    batches = input_batches(train_data, bundle.cfg, n_images, seed)
+    with progress("ranges of what was trained") as advance:
+        return with_seen_ranges(
+            bundle, batches, options.calibrator, lambda done: advance(done, n_images)
+        )
 
 
 def _worth_float(bundle: Bundle, found: Sensitivity) -> tuple[int, ...]:

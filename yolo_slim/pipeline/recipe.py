@@ -159,14 +159,23 @@ class Recipe(Strict):
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
     compare: CompareSpec | None = None
 
+    def single_steps(self) -> list[SingleStep]:
+        """All of them, those of a repeat once."""
+        parts = (s.step if isinstance(s, RepeatStep) else (s,) for s in self.step)
+        return [single for part in parts for single in part]
+
     @model_validator(mode="after")
     def _steps_fit(self) -> Recipe:
         earlier, teachers = [START], [START]
         folded = quantized = False
         for number, step in enumerate(self.step, start=1):
             where = f"step {number} ({step.name})"
-            if step.name in earlier:
-                raise ValueError(f"{where}: the name is taken; names must differ")
+            for name in (step.name, *(step.names() if isinstance(step, RepeatStep) else ())):
+                if name in earlier:
+                    raise ValueError(f"{where}: the name {name} is taken; names must differ")
+                earlier.append(name)
+            if isinstance(step, QuantizeStep) and quantized:
+                raise ValueError(f"{where}: an earlier step has quantized the bundle already")
             if isinstance(step, TrainStep | PruneStep | RepeatStep) and folded:
                 raise ValueError(f"{where}: {step.verb} needs BatchNorm, which quantize has folded")
             if isinstance(step, FactorizeStep) and quantized:
@@ -177,7 +186,6 @@ class Recipe(Strict):
                 folded = quantized = True
             if isinstance(step, ExportStep) and step.int8 and not quantized:
                 raise ValueError(f"{where}: int8 = {step.int8!r} needs a quantize step before it")
-            earlier.append(step.name)
             if not isinstance(step, RepeatStep):  # whose rounds have names of their own
                 teachers.append(step.name)
         if self.compare is None:

@@ -208,5 +208,14 @@ class RepeatStep(_Step):
         Field(min_length=1),
     ]
 
+    def round_name(self, number: int, step: TrainStep | PruneStep) -> str:
+        """Of a step in a round, from 1."""
+        return f"{self.name}-{number}-{step.name}"
+
+    def names(self) -> list[str]:
+        """Of all steps of all rounds."""
+        rounds = range(1, self.times + 1)
+        return [self.round_name(number, step) for number in rounds for step in self.step]
+
 
 Step = Annotated[SingleStep | RepeatStep, Field(discriminator="verb")]

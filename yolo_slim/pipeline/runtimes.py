@@ -13,7 +13,7 @@ import numpy as np
 from yolo_slim.bundle import Bundle
 from yolo_slim.errors import InputError
 from yolo_slim.export.ncnn_model import export_ncnn
-from yolo_slim.export.onnx_model import export_onnx
+from yolo_slim.export.onnx_model import cpu_profile, export_onnx
 from yolo_slim.pipeline.darknet_pair import extensions, write_darknet_pair
 from yolo_slim.runtime.ncnn import NcnnSession
 from yolo_slim.runtime.opencv import OpencvSession
@@ -46,7 +46,7 @@ def _torch(bundle: Bundle, folder: Path, threads: int) -> Opener:
 
 def _by_onnx(open_file: OpenFile, bundle: Bundle, folder: Path, threads: int) -> Opener:
     path = Path(tempfile.mkdtemp(dir=folder)) / "model.onnx"
-    export_onnx(bundle, path, int8="cpu" if bundle.precision else None)
+    export_onnx(bundle, path, int8=cpu_profile(bundle))
     return partial(open_file, path, threads)
 
 

@@ -14,6 +14,7 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
 from yolo_slim.pipeline.anchors import fitted_anchors
+from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.recipe import DataSpec, ModelSpec, Recipe, SplitSpec
 from yolo_slim.pipeline.scoring import require_boxes, require_classes
@@ -90,12 +91,11 @@ def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int)
 
 
 def _key(recipe: Recipe, bundle: Bundle, train_data: Dataset, val_data: Dataset) -> str:
-    sizes = [len(train_data.samples), len(val_data.samples)]
     stamp = ""
     for path in (recipe.model.weights, recipe.model.bundle):
         if path is not None:
             stamp += f"{path.stat().st_size} {path.stat().st_mtime_ns}"
     return digest(
-        recipe.data.model_dump_json(), str(sizes), recipe.model.model_dump_json(),
-        render(bundle.cfg), str(recipe.seed), stamp,
+        recipe.data.model_dump_json(), fingerprint(train_data), fingerprint(val_data),
+        recipe.model.model_dump_json(), render(bundle.cfg), str(recipe.seed), stamp,
     )  # fmt: skip

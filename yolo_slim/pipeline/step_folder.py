@@ -20,12 +20,16 @@ _RESULT, _KEY = "result.json", "recipe-key.txt"
 
 @dataclass(frozen=True)
 class Done:
-    """A step that is finished: its folder, its row of the table, the bundle that came out."""
+    """A step that is finished: its folder, its row of the table, the bundle that came out.
+
+    kept: what comes after goes on from it; not so the round of a repeat that fell too far.
+    """
 
     name: str
     folder: Path
     row: StepRow
     bundle: Bundle
+    kept: bool = True
 
 
 def is_run(out: Path) -> bool:

@@ -25,7 +25,7 @@ from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF
-from yolo_slim.pipeline.quantizing import run_quantize, told_share
+from yolo_slim.pipeline.quantizing import after_training, run_quantize, told_share
 from yolo_slim.pipeline.recipe import START, Recipe
 from yolo_slim.pipeline.recipe_steps import (
     ExportStep,
@@ -240,7 +240,8 @@ class StepRunner:
             labels=step.labels or step.teacher == NO_TEACHER,
         )  # fmt: skip
         taught_by = bundle if step.teacher == SELF else teacher
-        return self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
+        trained = self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
+        return after_training(trained, step, self.train_data, self._progress, self.recipe.seed)
 
     def _progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
         return advancing(text, self.console)

@@ -39,7 +39,8 @@ CURVES = (
 def as_report(run: Compression) -> Report:
     """Everything the page shows of a finished run."""
     runnable = [done for done in run.steps if (done.folder / ONNX).is_file()]
-    first, last = runnable[0], runnable[-1]
+    first = runnable[0]
+    last = next(done for done in reversed(runnable) if done.kept)
     return Report(
         title=run.recipe.title,
         summary=_headline(first, last),

@@ -17,6 +17,7 @@ from yolo_slim.distill.distiller import Distiller
 from yolo_slim.distill.margin import MIN_IMAGES
 from yolo_slim.distill.settings import DistillSettings
 from yolo_slim.errors import InputError
+from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.settings import TrainSettings
 
@@ -95,9 +96,10 @@ def train_taught(
         return fit(bundle, settings, None, out, False)
 
     def make(losses: DistillSettings, folder: Path) -> Distiller:
+        answers = folder / ANSWERS / fingerprint(teacher) if lessons.cached else None
         return Distiller(
             teacher, bundle.cfg, losses, settings.batch_size, partial(images, teacher.cfg),
-            settings.seed, folder / ANSWERS if lessons.cached else None,
+            settings.seed, answers,
         )  # fmt: skip
 
     if lessons.method == "together":

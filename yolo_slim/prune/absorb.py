@@ -17,9 +17,11 @@ from yolo_slim.cfg import (
     Avgpool,
     Batchnorm,
     Cfg,
+    Connected,
     Conv,
     Cost,
     Dropout,
+    LocalAvgpool,
     Maxpool,
     Reorg3d,
     Route,
@@ -80,9 +82,10 @@ def absorb(bundle: Bundle, plan: Plan) -> Bundle:
 
     After its BatchNorm a channel is about normal, with mean beta and deviation |gamma|; its mean
     behind the activation is followed through additions, concatenations and pools to every
-    convolution that reads it, whose BatchNorm mean (or bias) takes over kernel-sum x mean. Exact in
-    evaluation mode where gamma is 0, so that act(beta) is sent everywhere, and the reader is 1x1 or
-    away from the border: at the border a padded kernel sees fewer taps.
+    convolution or fully connected section that reads it, whose BatchNorm mean (or bias) takes over
+    kernel-sum x mean. Exact in evaluation mode where gamma is 0, so that act(beta) is sent
+    everywhere, and the reader is 1x1 or away from the border: at the border a padded kernel sees
+    fewer taps.
     """
     bundle.require_batchnorm("absorb")
     weights = dict(bundle.weights)
@@ -92,6 +95,8 @@ def absorb(bundle: Bundle, plan: Plan) -> Bundle:
         gone = torch.from_numpy(np.ascontiguousarray(~plan.kept(index)))
         if isinstance(section, Conv):
             sent[index] = _through_conv(weights, bundle.cfg, index, section, inputs[0]).only(gone)
+        elif isinstance(section, Connected):
+            sent[index] = _through_connected(weights, index, section, inputs[0]).only(gone)
         elif isinstance(section, Batchnorm):
             sent[index] = _normal(weights, index).only(gone)
         else:
@@ -117,6 +122,17 @@ def _through_conv(weights: Weights, cfg: Cfg, index: int, conv: Conv, read: Sent
             torch.where(constant, still, normal.mean), torch.where(constant, 0.0, normal.std)
         )
     return normal.activated(conv.activation)
+
+
+def _through_connected(weights: Weights, index: int, section: Connected, read: Sent) -> Sent:
+    """Shifts a fully connected section, which reads all places of a channel one after the other."""
+    kernel = weights[f"{index}.connected.weight"].float()
+    offset = kernel.view(len(kernel), len(read.mean), -1).sum(dim=2) @ read.mean
+    if not section.batch_normalize:
+        _add(weights, f"{index}.connected.bias", offset)
+        return Sent.nothing(len(kernel))
+    _add(weights, f"{index}.bn.running_mean", -offset)
+    return _normal(weights, index).activated(section.activation)
 
 
 def _normal(weights: Weights, index: int) -> Sent:
@@ -155,7 +171,7 @@ def _passed_on(section: Section, inputs: list[Sent], gone: Tensor) -> Sent:
             return first.each(lambda values: values.view(section.groups, -1).T.flatten())
         case Upsample():
             return first.each(lambda values: values * section.scale)
-        case Maxpool(depth_channels=0) | Avgpool() | Dropout() | Cost():
+        case Maxpool(depth_channels=0) | Avgpool() | LocalAvgpool() | Dropout() | Cost():
             return first
     return Sent.nothing(len(gone))  # a gate multiplies: nothing constant can be said of it
 
@@ -169,8 +185,10 @@ def _offset(kernel: Tensor, constant: Tensor, groups: int) -> Tensor:
 
 def _shift(weights: Weights, index: int, offset: Tensor, batch_normalize: bool) -> None:
     if batch_normalize:
-        key = f"{index}.bn.running_mean"
-        weights[key] = weights[key] - offset.to(weights[key])
+        _add(weights, f"{index}.bn.running_mean", -offset)
     else:
-        key = f"{index}.conv.bias"
-        weights[key] = weights[key] + offset.to(weights[key])
+        _add(weights, f"{index}.conv.bias", offset)
+
+
+def _add(weights: Weights, key: str, offset: Tensor) -> None:
+    weights[key] = weights[key] + offset.to(weights[key])

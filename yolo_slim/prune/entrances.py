@@ -12,6 +12,7 @@ from yolo_slim.cfg.coupling import Mask
 from yolo_slim.cfg.entrances import entrances, with_selection
 from yolo_slim.errors import InputError
 from yolo_slim.prune.limits import Limits
+from yolo_slim.weights import renumbered
 
 Kept = Mapping[int, Mask]
 """Index of a [batchnorm] at an entrance -> bool [channels], which of them its block still reads."""
@@ -78,10 +79,7 @@ def take_entrances(bundle: Bundle, kept: Kept) -> Bundle:
             weights[key] = weights[key][places]
         for conv in entrance.convs:
             weights[f"{conv}.conv.weight"] = weights[f"{conv}.conv.weight"][:, places]
-    there = {}
-    for key, tensor in weights.items():
-        index, name = key.split(".", 1)
-        there[f"{moved[int(index)]}.{name}"] = tensor
+    there = renumbered(weights, moved)
     n_gone = sum(int((~mask).sum()) for mask in kept.values())
     n_all = sum(len(mask) for mask in kept.values())
     settings = {"ratio": n_gone / n_all if n_all else 0.0}

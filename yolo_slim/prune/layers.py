@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Block, Cfg, drop_blocks, residual_blocks
 from yolo_slim.errors import InputError
+from yolo_slim.weights import renumbered
 
 Scores = NDArray[np.float64]
 
@@ -74,11 +75,6 @@ def take_layers(bundle: Bundle, blocks: Iterable[Block]) -> Bundle:
     bundle.require_batchnorm("prune")
     blocks = tuple(blocks)
     cfg, moved = drop_blocks(bundle.cfg, blocks)
-    weights = {}
-    for key, tensor in bundle.weights.items():
-        index, name = key.split(".", 1)
-        place = moved[int(index)]
-        if place is not None:
-            weights[f"{place}.{name}"] = tensor
+    weights = renumbered(bundle.weights, moved)
     shortcuts = sorted(block.shortcut for block in blocks)
     return bundle.then("take_layers", {"shortcuts": shortcuts}, cfg=cfg, weights=weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import chain, islice
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import IMAGE, Cfg, Conv, moved_from, same_values
+from yolo_slim.errors import InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
 from yolo_slim.precision import ConvPrecision, Precision, Range
@@ -17,11 +19,11 @@ from yolo_slim.quantize.bias_correction import shift_of
 from yolo_slim.quantize.equalize import Factors, equalized, equalizing
 from yolo_slim.quantize.observe import Observed, observe, require_unit
 from yolo_slim.quantize.plan import int8_convs, kept_convs
-from yolo_slim.quantize.ranges import CALIBRATORS, Curve, joined
+from yolo_slim.quantize.ranges import CALIBRATORS, Calibrator, Curve, joined
 from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.quantize.unlike import unlike_training
 from yolo_slim.quantize.weight_scales import rounded, weight_scales
-from yolo_slim.weights import Weights
+from yolo_slim.weights import Weights, network_of
 
 N_EQUALIZED = 4
 """Batches that equalize asks."""
@@ -75,6 +77,40 @@ def quantize(
         "quantize", {"images": seen.n_images, **settings.told()}, result=result, weights=weights,
         precision=Precision(image, outputs, plans, kept_convs(bundle.cfg, settings.keep_float)),
     )  # fmt: skip
+
+
+def with_seen_ranges(
+    bundle: Bundle,
+    batches: Iterable[Tensor],
+    calibrator: Calibrator = "mse",
+    progress: Callable[[int], None] | None = None,
+) -> Bundle:
+    """A quantized bundle whose kernels were trained since: ranges that the training did not round
+    by, before an activation and of maps that only floats read, are found anew on images.
+
+    The others are part of what was trained. See `quantize` for the arguments.
+    """
+    plan = bundle.precision
+    if plan is None:
+        raise InputError(f"{bundle.cfg.source} has no INT8 plan: quantize it first")
+    seen = observe(bundle, plan.convs, batches, progress)
+    find = CALIBRATORS[calibrator]
+    grids = network_of(bundle.cfg, bundle.weights, plan).grids
+    assert grids is not None
+    groups = same_values(bundle.cfg, plan.outputs)
+    trained = {groups[link] for link in grids.scales if link in groups}
+    fresh = _outputs(bundle.cfg, {index: find(h) for index, h in seen.outputs.items()})
+    outputs = {
+        index: known if groups[index] in trained else fresh[index]
+        for index, known in plan.outputs.items()
+    }
+    convs = {}
+    for index, conv in plan.convs.items():
+        section = bundle.cfg[index]
+        assert isinstance(section, Conv)
+        convolved = find(seen.convolved[index], _curve(section.activation))
+        convs[index] = replace(conv, convolved=convolved)
+    return replace(bundle, precision=replace(plan, outputs=outputs, convs=convs))
 
 
 def _outputs(cfg: Cfg, found: dict[int, Range]) -> dict[int, Range]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Conv, Dropout
+from yolo_slim.cfg import Cfg, Conv, Dropout, readers_of
 from yolo_slim.errors import InputError
 from yolo_slim.weights import network_of
 
@@ -33,11 +33,7 @@ Factors = dict[int, Tensor]
 def pairs(cfg: Cfg) -> tuple[tuple[int, int], ...]:
     """(convolution, the only convolution that reads it), where scaling the channels between them
     changes nothing else."""
-    readers: dict[int, list[int]] = {index: [] for index in range(len(cfg))}
-    for index in range(len(cfg)):
-        for link in set(cfg.links(index)):
-            if link >= 0:
-                readers[link].append(index)
+    read_by = readers_of(cfg)
     outputs = set(cfg.output_indices)
     shared = {s.share_index for s in cfg if isinstance(s, Conv)}
 
@@ -51,9 +47,9 @@ def pairs(cfg: Cfg) -> tuple[tuple[int, int], ...]:
     def reader(index: int) -> int | None:
         """Of the map of `index`, through what does nothing to it in evaluation."""
         while True:
-            if index in outputs or len(readers[index]) != 1:
+            if index in outputs or len(read_by.get(index, ())) != 1:
                 return None
-            (index,) = readers[index]
+            (index,) = read_by[index]
             if not isinstance(cfg[index], Dropout):
                 return index
 

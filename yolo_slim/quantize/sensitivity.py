@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,26 +30,20 @@ class Sensitivity:
         return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
-def output_error(bundle: Bundle, batches: Sequence[Tensor]) -> float:
-    """`Sensitivity.whole` alone, of a quantized bundle on images [B, channels, H, W], 0..1."""
-    return sensitivity(bundle, batches, sections=()).whole
-
-
 def sensitivity(
     bundle: Bundle,
     batches: Sequence[Tensor],
     progress: Callable[[int, int], None] | None = None,
-    sections: Collection[int] | None = None,
+    good_enough: float = 0.0,
 ) -> Sensitivity:
-    """Runs a quantized bundle on images [B, channels, H, W], 0..1, once per convolution.
+    """Runs a quantized bundle on images [B, channels, H, W], 0..1, once per convolution in INT8.
 
-    sections: those that are asked, all in INT8 by default. progress: (convolutions done, of how
-    many). Raises InputError for a bundle without a plan.
+    good_enough: no convolution is asked where the whole error is not above it. progress:
+    (convolutions done, of how many). Raises InputError for a bundle without a plan.
     """
     plan = bundle.precision
     if plan is None:
         raise InputError(f"{bundle.cfg.source} has no INT8 plan: quantize it first")
-    asked = tuple(plan.convs) if sections is None else tuple(sections)
     exact = network_of(bundle.cfg, bundle.weights)
     with torch.inference_mode():
         expected = [exact(images) for images in batches]
@@ -58,12 +52,12 @@ def sensitivity(
         network.to(memory_format=torch.channels_last)
         batches = [b.contiguous(memory_format=torch.channels_last) for b in batches]
         whole = _error(network, batches, expected)
-        without = {}
-        for index in asked:
+        without: dict[int, float] = {}
+        for index in plan.convs if whole > good_enough else ():
             network.imitate(plan.without({index}))
             without[index] = _error(network, batches, expected)
             if progress is not None:
-                progress(len(without), len(asked))
+                progress(len(without), len(plan.convs))
     return Sensitivity(whole, without)
 
 

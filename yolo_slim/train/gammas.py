@@ -100,4 +100,7 @@ def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
 
 
 def _normalizes(section: Section) -> bool:
-    return isinstance(section, Batchnorm) or (isinstance(section, Conv) and section.batch_normalize)
+    """By a BatchNorm of its own: one that is shared is judged where it lives."""
+    if isinstance(section, Conv):
+        return section.batch_normalize and section.share_index is None
+    return isinstance(section, Batchnorm)

@@ -86,6 +86,7 @@ def train(
     checkpoint = out / "checkpoints" / CHECKPOINT
     pl.seed_everything(settings.seed, verbose=False)
     machines = _settled(settings.machines)
+    settings = replace(settings, machines=machines)
     loader = BatchLoader(
         data, collate, batch_size=settings.batch_size, workers=settings.workers, seed=settings.seed
     )

@@ -106,7 +106,7 @@ class DetectorModule(pl.LightningModule):
             "loss": str(s.loss),
             "classes": self.cfg.n_classes,
             "anchors": " ".join(f"{w:g},{h:g}" for w, h in anchors),
-            "processes": n_processes(),
+            "processes": s.machines.devices * s.machines.n_nodes,
             **self.told,
             **self._lessons(),
         }
