@@ -1,6 +1,7 @@
 """AP of public COCO detectors in INT8, by every way to find ranges, in both export profiles.
 
     python benchmarks/int8.py [MODEL ...]                    # calibration alone; minutes
+    python benchmarks/int8.py --way defaults                 # one of the ways
     YOLO_SLIM_RUNS=~/runs python benchmarks/int8.py --qat    # and trained with the rounding; hours
 
 Calibrated on 128 images of COCO train2017, scored on 128 of val2017, both in ../shared, at 320 px,
@@ -10,12 +11,13 @@ benchmarks/int8.csv has already is not made again. cpu-vnni asks a CPU that has 
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +126,9 @@ def scored(bundle: Bundle, profile: Profile | None, data: Dataset) -> dict[str, 
         return {"AP": numbers["AP"], "AP50": numbers["AP50"], "file_bytes": path.stat().st_size}
 
 
-def new_rows(model: str, done: set[tuple[str, str]], runs: Path | None) -> Iterator[dict[str, Any]]:
+def new_rows(
+    model: str, ways: Collection[Way], done: set[tuple[str, str]], runs: Path | None
+) -> Iterator[dict[str, Any]]:
     """Of one model, those that are not in `done`; runs: where trainings lie, None without them."""
     bundle, train_data, val_data = load_model(source_of(model)), split("train"), split("val")
 
@@ -135,7 +139,7 @@ def new_rows(model: str, done: set[tuple[str, str]], runs: Path | None) -> Itera
 
     if ("float", "float") not in done:
         yield row("float", bundle, None)
-    for way in WAYS:
+    for way in ways:
         todo = [profile for profile in PROFILES if (way.name, profile) not in done]
         if not todo or (way.qat is not None and runs is None):
             continue
@@ -149,16 +153,21 @@ def new_rows(model: str, done: set[tuple[str, str]], runs: Path | None) -> Itera
 
 
 def main() -> None:
-    wanted = [name for name in sys.argv[1:] if name != "--qat"] or list(MODELS)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("--way", choices=[way.name for way in WAYS])
+    parser.add_argument("--qat", action="store_true")
+    asked = parser.parse_args()
+    ways = [way for way in WAYS if asked.way in (None, way.name)]
     runs = None
-    if "--qat" in sys.argv:
+    if asked.qat:
         if "YOLO_SLIM_RUNS" not in os.environ:
             sys.exit("set YOLO_SLIM_RUNS to a folder outside of the repository")
         runs = Path(os.environ["YOLO_SLIM_RUNS"]).expanduser()
     rows: list[dict[str, Any]] = list(csv.DictReader(CSV.open())) if CSV.exists() else []
-    for model in wanted:
+    for model in asked.models or MODELS:
         done = {(row["way"], row["profile"]) for row in rows if row["model"] == model}
-        for row in new_rows(model, done, runs):
+        for row in new_rows(model, ways, done, runs):
             rows.append(row)
             write_rows(CSV, rows)
             print(f"{model}, {row['way']}, {row['profile']}: AP {row['AP']:.4f}", flush=True)
