@@ -99,3 +99,17 @@ def test_a_quantized_classifier_is_scored_with_its_rounding(place, monkeypatch):
 def test_a_classifier_is_scored_in_torch_alone(place, capsys):
     code, error = told("evaluate sorter --data sorted --runtime openvino", capsys)
     assert code == 2 and "scored in torch alone" in error
+
+
+@pytest.mark.parametrize("option", ["--conf 0.9", "--images sorted", "--threads 1"])
+def test_options_of_detectors_are_refused_where_a_classifier_is_scored(option, place, capsys):
+    code, error = told(f"evaluate sorter --data sorted {option}", capsys)
+    assert code == 2 and f"{option.split()[0]} is for detectors" in error
+
+
+def test_ranges_of_a_classifier_need_its_pictures_alone(place, capsys):
+    code, error = told("quantize sorter --data sorted --out q", capsys)
+    assert code == 2 and "ranges need pictures alone, --images sorted" in error
+    code, error = told("quantize sorter --images sorted --out q --qat", capsys)
+    assert code == 2 and "it is no detector" in error
+    assert not (place / "q").exists()

@@ -209,3 +209,35 @@ def test_a_head_that_cannot_be_taught_is_told_before_the_first_step(recipe, tmp_
     )
     with pytest.raises(InputError, match=r"step 1 \(int8\): .*new_coords=1.*learns from labels"):
         run(recipe, tmp_path / "run")
+
+
+def test_other_weights_are_another_start(recipe, tmp_path, scripted, monkeypatch):
+    _, _, keys = scripted
+    monkeypatch.setattr(
+        StepRunner,
+        "baseline",
+        lambda self, key: Done(
+            "model", self.out / "00-model", StepRow("model", "start", AP=0.5), self.start.bundle
+        ),
+    )
+    cfg = build("yolov3-nano", 10, 64)
+    recipe.write_text(HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n' + LAST)
+    found = []
+    for seed in (0, 1, 0):
+        bundle = Bundle(cfg, random_weights(cfg, seed))
+        bundle.save(tmp_path / f"model-{len(found)}")
+        (tmp_path / "model").mkdir(exist_ok=True)
+        for path in (tmp_path / f"model-{len(found)}").iterdir():  # in place, as by cp
+            (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
+        run(recipe, tmp_path / f"run-{len(found)}")
+        found.append(keys["int8"])
+    assert found[0] == found[2] != found[1]
+
+
+def test_a_latency_is_that_of_its_threads(recipe, tmp_path, scripted):
+    _, _, keys = scripted
+    recipe.write_text(HEAD + '[[step]]\nverb = "prune"\nname = "fast"\ntarget_latency_ms = 5.0\n')
+    for threads in (1, 2):
+        compress(recipe, tmp_path / f"run-{threads}", Console(quiet=True), threads)
+        keys[f"fast with {threads}"] = keys.pop("fast")
+    assert keys["fast with 1"] != keys["fast with 2"]

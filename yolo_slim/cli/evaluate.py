@@ -30,6 +30,7 @@ from yolo_slim.cli.options import (
     write_json,
 )
 from yolo_slim.cli.targets import check_file
+from yolo_slim.cli.train_classifier import refuse_for_classifiers
 from yolo_slim.errors import InputError
 from yolo_slim.nn.winograd.network import TileChoice
 from yolo_slim.nn.winograd.network import winograd as run_by_tiles
@@ -54,6 +55,9 @@ ROWS = {
 }
 
 
+DEFAULT_CONF, DEFAULT_NMS = 0.005, 0.45
+
+
 def evaluate(
     model: RunnableModel,
     data: Data = None,
@@ -64,8 +68,8 @@ def evaluate(
     runtime: Runtime = None,
     size: Size = None,
     resize: Resize = None,
-    conf: Conf = 0.005,
-    nms: Nms = 0.45,
+    conf: Conf = DEFAULT_CONF,
+    nms: Nms = DEFAULT_NMS,
     threads: Threads = None,
     winograd: Winograd = None,
     json: JsonFile = None,
@@ -79,6 +83,10 @@ def evaluate(
     if data is not None and data.is_dir():
         if runtime not in (None, "torch"):
             raise InputError(f"--runtime {runtime}: a classifier is scored in torch alone")
+        refuse_for_classifiers(
+            images=images, annotations=annotations, resize=resize, threads=threads,
+            conf=None if conf == DEFAULT_CONF else conf, nms=None if nms == DEFAULT_NMS else nms,
+        )  # fmt: skip
         _evaluate_classifier(source, data, tile_choice(winograd), json)
         return
     with open_session(source, runtime, threads, tile_choice(winograd)) as session:

@@ -177,6 +177,8 @@ def quantize(
         check_bundle(out, source.files)
     check_file(json, [*source.files, data, annotations], only_json=True)
     bundle = load_model(source)
+    if qat:
+        bundle.cfg.require_yolos()
     train_data = _pictures(asked, bundle)
     if qat and is_bundle(place) and (resume or not is_first_process()):
         note(console, f"{place} is kept: options of the calibration are not looked at")
@@ -197,7 +199,7 @@ def quantize(
         trained = train_rounded(asked)
         if is_first_process():
             ready = after_training(trained, options, train_data, progress, seed)
-            save_bundle(ready, out / BUNDLE_IN_RUN)
+            ready.save(out / BUNDLE_IN_RUN)  # in place of its own
             console.print(f"{out / BUNDLE_IN_RUN}: {told_share(ready)}")
 
 
@@ -226,6 +228,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _pictures(asked: Mapping[str, Any], bundle: Bundle) -> Dataset:
     """What ranges are found on: labels are not looked at, and --images alone will do."""
     data, images, annotations = asked["data"], asked["images"], asked["annotations"]
+    if data is not None and data.is_dir() and not asked["qat"]:
+        raise InputError(f"{data} is a folder: ranges need pictures alone, --images {data}")
     if images is None or data is not None or annotations is not None or asked["qat"]:
         return dataset(data, images, annotations, "train", bundle.class_names)
     with progress("reading pictures") as advance:

@@ -37,7 +37,7 @@ def train_labelled(
     settings: TrainSettings = settings_of(bundle.cfg, typed, loss)
     augmentation = augmentation_of(bundle.cfg, pictures).calm()
     if lessons is not None and lessons.cached:
-        require_cacheable(augmentation, settings)
+        require_cacheable(augmentation, settings, detects=False)
     return train_classifier(
         bundle,
         training,

@@ -119,7 +119,9 @@ class _Runner:
     def _step(self, number: int, step: SingleStep) -> None:
         trains = isinstance(step, TrainStep) or (isinstance(step, QuantizeStep) and step.epochs)
         augment = self.recipe.augment.model_dump_json() if trains else ""
-        self.key = digest(self.key, step.model_dump_json(), augment)
+        timed = isinstance(step, PruneStep) and step.target_latency_ms is not None
+        threads = str(self.threads) if timed else ""
+        self.key = digest(self.key, step.model_dump_json(), augment, threads)
         finished = self.runner.step(number, step, self.bundle, self.done, self.key)
         self.bundle = finished.bundle
         self.done.append(finished)

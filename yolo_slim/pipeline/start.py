@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import render, with_anchors, with_iou_thresh, with_scale_x_y
+from yolo_slim.cfg import with_anchors, with_iou_thresh, with_scale_x_y
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
@@ -91,11 +91,7 @@ def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int)
 
 
 def _key(recipe: Recipe, bundle: Bundle, train_data: Dataset, val_data: Dataset) -> str:
-    stamp = ""
-    for path in (recipe.model.weights, recipe.model.bundle):
-        if path is not None:
-            stamp += f"{path.stat().st_size} {path.stat().st_mtime_ns}"
     return digest(
         recipe.data.model_dump_json(), fingerprint(train_data), fingerprint(val_data),
-        recipe.model.model_dump_json(), render(bundle.cfg), str(recipe.seed), stamp,
+        recipe.model.model_dump_json(), fingerprint(bundle), str(recipe.seed),
     )  # fmt: skip

@@ -115,13 +115,17 @@ def train_taught(
     return fit(student, settings, then, out, False)
 
 
-def require_cacheable(augmentation: Augmentation, settings: TrainSettings) -> None:
+def require_cacheable(
+    augmentation: Augmentation, settings: TrainSettings, detects: bool = True
+) -> None:
     """Raises InputError where a picture does not come again as it was."""
     if augmentation.changes or settings.multi_scale != 1:
+        options = "--flip 0 --affine 0 --colour 0"
+        if detects:
+            options = f"--mosaic 0 --mixup 0 --copy-paste 0 {options} --multi-scale 1"
         raise InputError(
             "--cache-teacher keeps answers to pictures that come again exactly: turn off what "
-            "changes them with --mosaic 0 --mixup 0 --copy-paste 0 --flip 0 --affine 0 --colour 0 "
-            "--multi-scale 1"
+            f"changes them with {options}"
         )
 
 
