@@ -98,7 +98,7 @@ def trained(model: str, way: Way, runs: Path) -> Bundle:
     assert way.qat is not None
     out = runs / "int8" / f"{model}-{way.name}".replace(" ", "-").replace(",", "")
     source = source_of(model)
-    described = out.with_suffix(".yaml")
+    described = out.with_name(f"{out.name}.yaml")  # a name may hold points
     described.parent.mkdir(parents=True, exist_ok=True)
     described.write_text(
         "".join(
