@@ -49,6 +49,7 @@ name = "healed"
 epochs = 1
 teacher = "teacher"
 """
+OF_A_BUNDLE = HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n'
 LAST = '[[step]]\nverb = "quantize"\nname = "int8"\n'
 
 
@@ -74,7 +75,12 @@ def scripted(monkeypatch):
         folder = self.out / f"{number:02d}-{step.name}"
         return Done(step.name, folder, row, bundle.then(step.name, {}))
 
+    def baseline(self, key):
+        row = StepRow("model", "start", AP=0.5)
+        return Done("model", self.out / "00-model", row, self.start.bundle)
+
     monkeypatch.setattr(StepRunner, "step", step)
+    monkeypatch.setattr(StepRunner, "baseline", baseline)
     return APs, given, keys
 
 
@@ -171,24 +177,16 @@ def test_other_labels_are_other_data(recipe, tmp_path, scripted):
     assert keys["teacher"] != first
 
 
-def test_a_quantize_step_that_trains_asks_for_its_pictures(recipe, tmp_path, scripted, monkeypatch):
+def test_a_quantize_step_that_trains_asks_for_its_pictures(recipe, tmp_path, scripted):
     """Of a trained model, so that no step before it has seen them."""
     _, _, keys = scripted
-    monkeypatch.setattr(
-        StepRunner,
-        "baseline",
-        lambda self, key: Done(
-            "model", self.out / "00-model", StepRow("model", "start", AP=0.5), self.start.bundle
-        ),
-    )
     cfg = build("yolov3-nano", 10, 64)
     Bundle(cfg, random_weights(cfg)).save(tmp_path / "model")
-    head = HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n'
     found = {}
     for epochs in (0, 1):
         for mosaic in (0.0, 0.5):
             trains = f"epochs = {epochs}\n" if epochs else ""
-            recipe.write_text(f"{head}[augment]\nmosaic = {mosaic}\n{LAST}{trains}")
+            recipe.write_text(f"{OF_A_BUNDLE}[augment]\nmosaic = {mosaic}\n{LAST}{trains}")
             run(recipe, tmp_path / f"run-{epochs}-{mosaic}")
             found[epochs, mosaic] = keys["int8"]
     assert found[0, 0.0] == found[0, 0.5]
@@ -204,24 +202,15 @@ def test_an_untrained_model_teaches_nobody(recipe, tmp_path):
 def test_a_head_that_cannot_be_taught_is_told_before_the_first_step(recipe, tmp_path):
     cfg = parse(render(build("yolov3-nano", 10, 64)).replace("[yolo]", "[yolo]\nnew_coords=1"))
     Bundle(cfg, random_weights(cfg)).save(tmp_path / "model")
-    recipe.write_text(
-        HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n' + LAST + "epochs = 1\n"
-    )
+    recipe.write_text(OF_A_BUNDLE + LAST + "epochs = 1\n")
     with pytest.raises(InputError, match=r"step 1 \(int8\): .*new_coords=1.*learns from labels"):
         run(recipe, tmp_path / "run")
 
 
-def test_other_weights_are_another_start(recipe, tmp_path, scripted, monkeypatch):
+def test_other_weights_are_another_start(recipe, tmp_path, scripted):
     _, _, keys = scripted
-    monkeypatch.setattr(
-        StepRunner,
-        "baseline",
-        lambda self, key: Done(
-            "model", self.out / "00-model", StepRow("model", "start", AP=0.5), self.start.bundle
-        ),
-    )
     cfg = build("yolov3-nano", 10, 64)
-    recipe.write_text(HEAD.split("[model]")[0] + '[model]\nbundle = "model"\n' + LAST)
+    recipe.write_text(OF_A_BUNDLE + LAST)
     found = []
     for seed in (0, 1, 0):
         bundle = Bundle(cfg, random_weights(cfg, seed))
