@@ -14,16 +14,17 @@ from yolo_slim.cfg import IMAGE, Cfg, Conv, moved_from, same_values
 from yolo_slim.errors import InputError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
+from yolo_slim.nn.network import reads_int8
 from yolo_slim.precision import ConvPrecision, Precision, Range
 from yolo_slim.quantize.bias_correction import shift_of
 from yolo_slim.quantize.equalize import Factors, equalized, equalizing
 from yolo_slim.quantize.observe import Observed, observe, require_unit
 from yolo_slim.quantize.plan import int8_convs, kept_convs
-from yolo_slim.quantize.ranges import CALIBRATORS, Calibrator, Curve, joined
+from yolo_slim.quantize.ranges import CALIBRATORS, Calibrator, Find, joined
 from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.quantize.unlike import unlike_training
 from yolo_slim.quantize.weight_scales import rounded, weight_scales
-from yolo_slim.weights import Weights, network_of
+from yolo_slim.weights import Weights
 
 N_EQUALIZED = 4
 """Batches that equalize asks."""
@@ -67,9 +68,7 @@ def quantize(
         scales = _scales(folded.weights, index, read, settings)
         if settings.correct_bias:
             weights[f"{index}.conv.bias"] = _corrected(folded, index, scales, seen)
-        section = folded.cfg[index]
-        assert isinstance(section, Conv)
-        convolved = find(seen.convolved[index], _curve(section.activation))
+        convolved = _convolved(folded.cfg, index, seen, find)
         plans[index] = ConvPrecision(tuple(scales.tolist()), convolved)
     unlike = unlike_training(bundle, seen, factors)
     result = {} if unlike is None else {"unlike_training": round(unlike, 3)}
@@ -95,21 +94,23 @@ def with_seen_ranges(
         raise InputError(f"{bundle.cfg.source} has no INT8 plan: quantize it first")
     seen = observe(bundle, plan.convs, batches, progress)
     find = CALIBRATORS[calibrator]
-    grids = network_of(bundle.cfg, bundle.weights, plan).grids
-    assert grids is not None
     groups = same_values(bundle.cfg, plan.outputs)
-    trained = {groups[link] for link in grids.scales if link in groups}
+    trained = {
+        groups[link]
+        for index in range(len(bundle.cfg))
+        if reads_int8(bundle.cfg, plan, index)
+        for link in bundle.cfg.links(index)
+        if link != IMAGE
+    }
     fresh = _outputs(bundle.cfg, {index: find(h) for index, h in seen.outputs.items()})
     outputs = {
         index: known if groups[index] in trained else fresh[index]
         for index, known in plan.outputs.items()
     }
-    convs = {}
-    for index, conv in plan.convs.items():
-        section = bundle.cfg[index]
-        assert isinstance(section, Conv)
-        convolved = find(seen.convolved[index], _curve(section.activation))
-        convs[index] = replace(conv, convolved=convolved)
+    convs = {
+        index: replace(conv, convolved=_convolved(bundle.cfg, index, seen, find))
+        for index, conv in plan.convs.items()
+    }
     return replace(bundle, precision=replace(plan, outputs=outputs, convs=convs))
 
 
@@ -126,9 +127,12 @@ def _outputs(cfg: Cfg, found: dict[int, Range]) -> dict[int, Range]:
     return dict(sorted(outputs.items()))
 
 
-def _curve(activation: str) -> Curve:
-    function = ACTIVATION_FUNCTIONS[activation]
-    return lambda values: function(torch.from_numpy(values)).numpy()
+def _convolved(cfg: Cfg, index: int, seen: Observed, find: Find) -> Range:
+    """Of a convolution before its activation, which flattens some of it."""
+    section = cfg[index]
+    assert isinstance(section, Conv)
+    function = ACTIVATION_FUNCTIONS[section.activation]
+    return find(seen.convolved[index], lambda values: function(torch.from_numpy(values)).numpy())
 
 
 def _scales(weights: Weights, index: int, read: Range, settings: QuantizeSettings) -> Tensor:
