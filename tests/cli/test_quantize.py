@@ -7,12 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from command_line import status, told
 from made_sets import boxed_pictures
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import Conv, parse, render
+from yolo_slim.cli.quantize_print import print_plan
 from yolo_slim.pipeline import quantizing
+from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.quantize.sensitivity import Sensitivity
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.weights import random_weights
@@ -114,6 +117,25 @@ def test_ap_may_drop_no_more(place, monkeypatch):
     assert seen[-1] == 6
     document = json.loads((place / "t.json").read_text())
     assert document["float_AP"] - document["AP"] == pytest.approx(0.03)
+
+
+def test_a_model_that_finds_nothing_has_nothing_to_lose(place, monkeypatch, capsys):
+    monkeypatch.setattr("yolo_slim.pipeline.quantizing._ap", lambda *_: 0.0)
+    assert status("quantize model --data set.yaml --out t --max-ap-drop 0.01") == 0
+    assert "AP is 0: there is nothing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_nothing_in_float_is_no_table(capsys):
+    cfg = parse(
+        "[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=8\nsize=3\nactivation=leaky\n"
+        "[avgpool]\n[connected]\noutput=2\n[softmax]\n",
+        "a.cfg",
+    )
+    int8 = quantize(Bundle(cfg, random_weights(cfg)), [torch.rand(4, 3, 32, 32)])
+    print_plan(int8, whole=False)
+    assert capsys.readouterr().out == ""
+    print_plan(int8, whole=True)
+    assert "INT8" in capsys.readouterr().out
 
 
 def test_an_unreachable_drop_is_told(place, monkeypatch, capsys):

@@ -153,6 +153,15 @@ def test_a_package_that_is_missing_is_named(package, command, place, capsys, mon
     assert snapshot(place) == before
 
 
+def test_profile_says_where_int8_is_imitated(place, capsys):
+    assert status("quantize model --images images --out rounded") == 0
+    capsys.readouterr()
+    assert status("profile model --compare rounded --runtime torch --runtime onnxruntime") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.count("is imitated in float") == 1
+    assert "rounded in torch: INT8 is imitated in float" in text
+
+
 def test_what_is_exported_can_be_evaluated_drawn_and_profiled(place, capsys):
     for command in (
         "export_openvino model --out float.xml",

@@ -13,7 +13,7 @@ from yolo_slim.cfg import Conv, Maxpool, Route, Upsample, moved_from, parse, sam
 from yolo_slim.errors import InputError
 from yolo_slim.precision import Range
 from yolo_slim.prune.recalibrate import recalibrate
-from yolo_slim.quantize.calibrate import quantize, with_seen_ranges
+from yolo_slim.quantize.calibrate import calibrate, quantize, with_seen_ranges
 from yolo_slim.quantize.plan import decide, int8_convs, ranged_outputs
 from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.quantize.unlike import SUSPICIOUS
@@ -98,6 +98,17 @@ def test_sections_stay_in_float_where_asked(bundle):
     int8 = quantize(bundle, batches(), QuantizeSettings(keep_float=(kept,)))
     assert kept not in int8.precision.convs
     assert set(int8.precision.convs) == set(int8_convs(bundle.cfg)) - {kept}
+
+
+@pytest.mark.parametrize("settings", [QuantizeSettings(), QuantizeSettings(correct_bias=True)])
+def test_images_are_run_once_whatever_stays_in_float_then(bundle, settings):
+    once = calibrate(bundle, iter(batches()), settings)
+    for count in (0, 1, 3):
+        kept = int8_convs(bundle.cfg)[:count]
+        again = quantize(bundle, batches(), replace(settings, keep_float=kept))
+        assert once.quantized(kept).precision == again.precision
+        weights = once.quantized(kept).weights
+        assert all(torch.equal(weights[name], value) for name, value in again.weights.items())
 
 
 @pytest.mark.parametrize(

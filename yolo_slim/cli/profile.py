@@ -25,6 +25,7 @@ from yolo_slim.cli.options import (
     write_json,
 )
 from yolo_slim.cli.targets import check_file
+from yolo_slim.console import note
 from yolo_slim.files import whole_file
 from yolo_slim.nn.winograd.convolution import TILES
 from yolo_slim.pipeline.models import ModelSource, load_model, runtime_for, session_opener
@@ -72,6 +73,7 @@ def profile(
     with tempfile.TemporaryDirectory() as folder:
         openers: dict[tuple[str, str], Opener] = {}
         cfgs: dict[str, Cfg] = {}
+        rounded: set[str] = set()
         for name, source in sources.items():
             for wanted in runtime or (None,):
                 engine = runtime_for(source, wanted, of_bundle="onnxruntime")
@@ -81,7 +83,10 @@ def profile(
                 if name not in cfgs and source.is_engine_file:
                     cfgs[name] = openers[name, engine]().cfg
             if not source.is_engine_file:  # as it was made, not as the engine folds it
-                cfgs[name] = load_model(source, True).cfg
+                bundle = load_model(source, True)
+                cfgs[name] = bundle.cfg
+                if bundle.precision is not None:
+                    rounded.add(name)
         engines = list(dict.fromkeys(engine for _, engine in openers))
         with progress(f"latency in {', '.join(engines)}") as advance:
             latencies = measure_latency(openers, progress=advance)
@@ -98,6 +103,9 @@ def profile(
         parameters, macs = human(total.parameters), human(total.macs)
         summary.add_row(name, engine, parameters, macs, f"{ms:.2f} ms", f"{ms / first:.2f}")
     console.print(summary)
+    for name, engine in latencies:
+        if engine == "torch" and name in rounded:
+            note(console, f"{name} in torch: INT8 is imitated in float there, which takes longer")
     write_json(json, {**_document(cfgs, latencies, sources), "winograd": tiles[model]})
 
 

@@ -53,16 +53,13 @@ def train_rounded(asked: Mapping[str, Any]) -> Bundle:
 
 
 def _request(asked: Mapping[str, Any]) -> Request:
-    out, teacher = asked["out"], asked["teacher"] or SELF
-    usual = {
-        "epochs": DEFAULT_EPOCHS, "lr": QAT.lr, "batch_size": QAT.batch_size, "ranges": QAT.ranges,
-        "mosaic": 0.0,
-    }  # fmt: skip
-    chosen = {name: value for name, value in asked.items() if value is not None}
-    options = usual | chosen | {
-        "model": str(out / CALIBRATED), "weights": None, "names": None,
-        "weight_decay": 0.0, "precision": "float32", "resume": asked["resume"] and begun(out),
-        "labels": asked["labels"] or teacher == NO_TEACHER,
-        "teacher": {SELF: str(out / FLOAT), NO_TEACHER: None}.get(teacher, teacher),
+    out, typed = asked["out"], {name: value for name, value in asked.items() if value is not None}
+    chosen = {name: value for name, value in typed.items() if name in QatOptions.model_fields}
+    # Unchecked: TrainSettings says in the words of the options what cannot be.
+    qat = QatOptions.model_construct(**{"epochs": DEFAULT_EPOCHS} | chosen)
+    teacher = {SELF: str(out / FLOAT), NO_TEACHER: None}.get(qat.teacher, qat.teacher)
+    options = {"mosaic": 0.0} | typed | qat.training() | {
+        "model": str(out / CALIBRATED), "weights": None, "names": None, "teacher": teacher,
+        "resume": asked["resume"] and begun(out),
     }  # fmt: skip
     return Request.of(options, Lessons(DistillSettings()))

@@ -28,7 +28,8 @@ def print_plan(bundle: Bundle, whole: bool) -> None:
         share = percent(macs[index] / totals(cfg).macs)
         numbers = "INT8" if decision.int8 else "float"
         rows.add_row(str(index), str(section.filters), share, numbers, decision.reason)
-    console.print(rows)
+    if rows.row_count:
+        console.print(rows)
 
 
 def print_sensitivity(found: Sensitivity, bundle: Bundle) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
 from yolo_slim.pipeline.circumstances import circumstances
@@ -60,7 +61,11 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
     require_run(out)
     before = read_start(recipe, out, Console(quiet=True))  # faults are told before steps are done
     if spec.student is not None:
-        student = model_of(spec.student, before.train_data, before.val_data, spec.seeds[0])
+        student, other_classes = model_of(
+            spec.student, before.train_data, before.val_data, spec.seeds[0]
+        )
+        if other_classes is not None:
+            note(console, other_classes)
         sizes = student.cfg.input_hw, before.bundle.cfg.input_hw
         if any(spec.step(arm).teacher for arm in spec.arm) and sizes[0] != sizes[1]:
             raise InputError(
@@ -69,7 +74,10 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
             )
     for arm in spec.arm:
         if spec.step(arm).teacher == START and not before.trained:
-            raise InputError(f"arm {arm.name}: the model was never trained; name a step as teacher")
+            raise InputError(
+                f"arm {arm.name}: the model was never trained for these classes; name a step as "
+                "teacher"
+            )
     run = compress(recipe_path, out, console, threads)
     rows: dict[str, list[StepRow]] = {arm.name: [] for arm in spec.arm}
     for seed in spec.seeds:
@@ -105,7 +113,7 @@ def _runner(
     recipe = run.recipe.model_copy(update={"seed": seed})
     bundle = run.last.bundle
     if spec.student is not None:
-        bundle = model_of(spec.student, run.train_data, run.val_data, seed)
+        bundle, _ = model_of(spec.student, run.train_data, run.val_data, seed)
     start = Start(bundle, run.train_data, run.val_data, trained=True, key=run.key)
     return StepRunner(recipe, start, run.out / ARMS, console, run.threads), start
 

@@ -156,13 +156,14 @@ class _Runner:
         first = self.recipe.step[0]
         if not isinstance(first, TrainStep):
             raise InputError(
-                f"step 1 ({first.name}) is {first.verb}, but the model starts at random weights: "
-                "train it first, or name trained weights under [model]"
+                f"step 1 ({first.name}) is {first.verb}, but the model's weights, or those of its "
+                "heads for other classes, are random: train it first, or name weights under [model]"
             )
         for step in self.recipe.single_steps():
             if getattr(step, "teacher", None) == START:
                 raise InputError(
-                    f"step {step.name}: the model was never trained; name a step as teacher"
+                    f"step {step.name}: the model was never trained for these classes; name a step "
+                    "as teacher"
                 )
 
     def _require_reachable(self) -> None:

@@ -208,4 +208,6 @@ def _with_weights(cfg: Cfg, source: ModelSource, untrained: bool) -> Bundle:
         return Bundle(cfg, weights)
     if untrained:
         return Bundle(cfg, random_weights(cfg))
-    raise InputError(f"{source.model} has no trained weights: name them with --weights FILE")
+    raise InputError(
+        f"{source.model} has no trained weights: name a bundle, or beside MODEL --weights FILE"
+    )

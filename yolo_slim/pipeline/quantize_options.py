@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -31,12 +31,11 @@ class QuantizeOptions(BaseModel):
     keep_sections: tuple[Annotated[int, Field(ge=0)], ...] = ()
     max_ap_drop: Annotated[float, Field(ge=0, le=1)] | None = None
 
-    def settings(self, kept: tuple[int, ...] = ()) -> QuantizeSettings:
-        """kept: sections that stay in float beside those that are named."""
-        stay = tuple(sorted({*self.keep_sections, *kept}))
+    def settings(self) -> QuantizeSettings:
         return QuantizeSettings(
-            self.calibrator, self.weight_scale, self.equalize, self.correct_bias, stay
-        )
+            self.calibrator, self.weight_scale, self.equalize, self.correct_bias,
+            self.keep_sections,
+        )  # fmt: skip
 
 
 class QatOptions(BaseModel):
@@ -52,3 +51,12 @@ class QatOptions(BaseModel):
     ranges: Ranges = "learned"
     teacher: str = SELF
     labels: bool = False
+
+    def training(self) -> dict[str, Any]:
+        """Fields of TrainSettings. Weight decay would work against the float model's answers, and
+        steps of 8 bits need more digits than bf16 has."""
+        return {
+            "epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr,
+            "ranges": self.ranges, "labels": self.labels or self.teacher == NO_TEACHER,
+            "weight_decay": 0.0, "precision": "float32",
+        }  # fmt: skip

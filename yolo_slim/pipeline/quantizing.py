@@ -21,7 +21,7 @@ from yolo_slim.pipeline.scoring import (
     score,
 )
 from yolo_slim.precision import Precision
-from yolo_slim.quantize.calibrate import quantize, with_seen_ranges
+from yolo_slim.quantize.calibrate import calibrate, with_seen_ranges
 from yolo_slim.quantize.plan import decide
 from yolo_slim.quantize.sensitivity import Sensitivity, sensitivity
 from yolo_slim.quantize.unlike import SUSPICIOUS
@@ -101,43 +101,35 @@ def run_quantize(
             "made of"
         )
     decide(bundle.cfg, options.keep_sections)
+    float_ap = None
     if options.max_ap_drop is not None:
-        require_heads(bundle.cfg)
-        if val_data is None:
-            raise InputError("--max-ap-drop needs validation images: name a --data FILE with val")
-        require_boxes(val_data)
-        require_classes(bundle.cfg.n_classes, val_data, bundle.cfg.source)
+        float_ap = _float_ap(bundle, val_data, progress)
     n_images = min(options.images, len(train_data.samples))
-
-    def calibrated(kept: tuple[int, ...]) -> Bundle:
-        batches = input_batches(train_data, bundle.cfg, n_images, seed)
-        with progress("calibrate") as advance:
-            settings = options.settings(kept)
-            return quantize(bundle, batches, settings, lambda done: advance(done, n_images))
-
-    first = calibrated(())
+    batches = input_batches(train_data, bundle.cfg, n_images, seed)
+    with progress("calibrate") as advance:
+        known = calibrate(bundle, batches, options.settings(), lambda done: advance(done, n_images))
+    first = known.quantized()
     warnings = (*_other_classes(bundle, train_data), *_warnings(first, n_images))
-    auto = options.keep_float == "auto" and options.max_ap_drop is None
-    asks = bool(options.keep_float) or options.max_ap_drop is not None
+    if float_ap == 0:
+        warnings += ("the float model's AP is 0: there is nothing that max_ap_drop could keep",)
+    auto = options.keep_float == "auto" and float_ap is None
+    asks = bool(options.keep_float) or float_ap is not None
     if not (asks or tell_sensitivity):
         return Quantized(first, warnings)
     some = list(input_batches(train_data, bundle.cfg, min(N_ASKED, n_images), seed))
     looks_above = GOOD_ENOUGH if auto and not tell_sensitivity else 0.0
     with progress("sensitivity") as advance:
         found = sensitivity(first, some, advance, looks_above)
-    order = list(found.gains())
     if auto:
-        kept = _worth_float(first, found)
-        done = calibrated(kept) if kept else first
+        done = known.quantized(_worth_float(first, found))
         return Quantized(done, warnings, found if found.without else None)
+    order = list(found.gains())
     n_kept = 0 if options.keep_float == "auto" else min(options.keep_float, len(order))
-    if options.max_ap_drop is None:
-        done = calibrated(tuple(order[:n_kept])) if n_kept else first
-        return Quantized(done, warnings, found)
+    if float_ap is None or options.max_ap_drop is None:
+        return Quantized(known.quantized(order[:n_kept]), warnings, found)
     assert val_data is not None
-    float_ap = _ap(first, None, val_data, progress, "AP in float")
     n_kept = _fewest(first, order, n_kept, float_ap - options.max_ap_drop, val_data, progress)
-    done = calibrated(tuple(order[:n_kept])) if n_kept else first
+    done = known.quantized(order[:n_kept])
     ap = _ap(done, done.precision, val_data, progress, "AP in INT8")
     return Quantized(done, warnings, found, float_ap, ap)
 
@@ -193,6 +185,16 @@ def _warnings(quantized: Bundle, n_images: int) -> tuple[str, ...]:
             "kind, or prepared in another way ([net] mean, std)?"
         )
     return tuple(found)
+
+
+def _float_ap(bundle: Bundle, val_data: Dataset | None, progress: Progress) -> float:
+    """What a drop is measured from; raises InputError where there is nothing to measure."""
+    require_heads(bundle.cfg)
+    if val_data is None:
+        raise InputError("--max-ap-drop needs validation images: name a --data FILE with val")
+    require_boxes(val_data)
+    require_classes(bundle.cfg.n_classes, val_data, bundle.cfg.source)
+    return _ap(bundle, None, val_data, progress, "AP in float")
 
 
 def _fewest(

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import with_anchors, with_iou_thresh, with_scale_x_y
+from yolo_slim.console import note
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.other_classes import for_classes
 from yolo_slim.pipeline.recipe import DataSpec, ModelSpec, Recipe, SplitSpec
 from yolo_slim.pipeline.scoring import require_boxes, require_classes
 from yolo_slim.pipeline.step_folder import DATA
@@ -24,8 +26,8 @@ from yolo_slim.weights import random_weights
 
 @dataclass(frozen=True)
 class Start:
-    """bundle: before the first step. trained: whether its weights are more than random. key: what
-    a step that was done from another start does not have."""
+    """bundle: before the first step. trained: whether its answers are more than random, for these
+    classes. key: what a step that was done from another start does not have."""
 
     bundle: Bundle
     train_data: Dataset
@@ -37,9 +39,11 @@ class Start:
 def read_start(recipe: Recipe, out: Path, console: Console) -> Start:
     """Raises an InputError for data or a model that are not there, or do not go together."""
     train_data, val_data = _datasets(recipe.data, out, console)
-    bundle = model_of(recipe.model, train_data, val_data, recipe.seed)
     spec = recipe.model
-    trained = spec.zoo is None and (spec.cfg is None or spec.weights is not None)
+    bundle, other_classes = model_of(spec, train_data, val_data, recipe.seed)
+    if other_classes is not None:
+        note(console, other_classes)
+    trained = not _is_drawn(spec) and other_classes is None
     return Start(bundle, train_data, val_data, trained, _key(recipe, bundle, train_data, val_data))
 
 
@@ -68,12 +72,18 @@ def _pair(split: SplitSpec | None) -> tuple[Path | None, Path | None]:
     return (split.images, split.annotations) if split else (None, None)
 
 
-def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int) -> Bundle:
-    """The model that a recipe names, for these data; weights it has none of are drawn by `seed`."""
+def model_of(
+    spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int
+) -> tuple[Bundle, str | None]:
+    """The model that a recipe names, for these data, and a sentence on its heads where they are new
+    because it was made for other classes. Weights it has none of are drawn by `seed`."""
     name = spec.zoo or str(spec.cfg or spec.bundle)
     source = ModelSource(name, weights=spec.weights, size_px=spec.size)
-    n_classes = len(train_data.class_names)
-    bundle = load_model(source, untrained=True, classes=n_classes)
+    class_names = tuple(train_data.class_names)
+    bundle = load_model(source, untrained=True, classes=len(class_names))
+    other_classes = None
+    if bundle.cfg.yolos and bundle.cfg.n_classes != len(class_names):
+        bundle, other_classes = for_classes(bundle, class_names, seed)
     require_classes(bundle.cfg.n_classes, train_data, name)
     require_classes(bundle.cfg.n_classes, val_data, name)
     require_boxes(val_data)
@@ -85,9 +95,13 @@ def model_of(spec: ModelSpec, train_data: Dataset, val_data: Dataset, seed: int)
     if spec.anchors == "fit":
         anchors_wh = fitted_anchors(cfg, train_data, seed)
         cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in anchors_wh])
-    drawn = spec.zoo is not None or (spec.cfg is not None and spec.weights is None)
-    weights = random_weights(cfg, seed) if drawn else bundle.weights
-    return replace(bundle, cfg=cfg, weights=weights, class_names=tuple(train_data.class_names))
+    if _is_drawn(spec):
+        return Bundle(cfg, random_weights(cfg, seed), class_names=class_names), other_classes
+    return replace(bundle, cfg=cfg, class_names=class_names), other_classes
+
+
+def _is_drawn(spec: ModelSpec) -> bool:
+    return spec.zoo is not None or (spec.cfg is not None and spec.weights is None)
 
 
 def _key(recipe: Recipe, bundle: Bundle, train_data: Dataset, val_data: Dataset) -> str:

@@ -235,10 +235,8 @@ class StepRunner:
         if not step.epochs:
             return done.bundle
         settings = TrainSettings(
-            step.epochs, step.batch_size, step.lr, weight_decay=0.0, precision="float32",
-            ranges=step.ranges, seed=self.recipe.seed, workers=default_workers(), validations=3,
-            labels=step.labels or step.teacher == NO_TEACHER,
-        )  # fmt: skip
+            **step.training(), seed=self.recipe.seed, workers=default_workers(), validations=3
+        )
         taught_by = bundle if step.teacher == SELF else teacher
         trained = self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
         return after_training(trained, step, self.train_data, self._progress, self.recipe.seed)

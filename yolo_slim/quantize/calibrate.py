@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import torch
@@ -18,6 +18,7 @@ from yolo_slim.nn.network import reads_int8
 from yolo_slim.precision import ConvPrecision, Precision, Range
 from yolo_slim.quantize.bias_correction import shift_of
 from yolo_slim.quantize.equalize import Factors, equalized, equalizing
+from yolo_slim.quantize.histogram import Histogram
 from yolo_slim.quantize.observe import Observed, observe, require_unit
 from yolo_slim.quantize.plan import int8_convs, kept_convs
 from yolo_slim.quantize.ranges import CALIBRATORS, Calibrator, Find, joined
@@ -30,23 +31,71 @@ N_EQUALIZED = 4
 """Batches that equalize asks."""
 
 
-def quantize(
+@dataclass(frozen=True)
+class FoundRanges:
+    """Of the normalised image, of sections' outputs, and of convolutions before their activation:
+    section -> range."""
+
+    image: Range
+    outputs: dict[int, Range]
+    convolved: dict[int, Range]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A bundle with what images told of it: enough for a plan, whatever stays in float.
+
+    bundle: as it came. folded: what computes the same, its maps equalized. factors: what their
+    channels were divided by. seen, ranges: of the folded one, for all that could run in INT8.
+    """
+
+    bundle: Bundle
+    folded: Bundle
+    factors: Factors
+    seen: Observed
+    ranges: FoundRanges
+    settings: QuantizeSettings
+
+    def quantized(self, kept: Collection[int] = ()) -> Bundle:
+        """The folded bundle with an INT8 plan. kept: sections that stay in float beside those of
+        the settings."""
+        folded, image, outputs = self.folded, self.ranges.image, self.ranges.outputs
+        settings = replace(
+            self.settings, keep_float=tuple(sorted({*self.settings.keep_float, *kept}))
+        )
+        plans, weights = {}, dict(folded.weights)
+        for index in int8_convs(folded.cfg, settings.keep_float):
+            link = folded.cfg.links(index)[0]
+            read = image if link == IMAGE else outputs[link]
+            scales = _scales(folded.weights, index, read, settings)
+            if settings.correct_bias:
+                weights[f"{index}.conv.bias"] = _corrected(folded, index, scales, self.seen)
+            plans[index] = ConvPrecision(tuple(scales.tolist()), self.ranges.convolved[index])
+        unlike = unlike_training(self.bundle, self.seen, self.factors)
+        result = {} if unlike is None else {"unlike_training": round(unlike, 3)}
+        kept_in_float = kept_convs(folded.cfg, settings.keep_float)
+        return folded.then(
+            "quantize", {"images": self.seen.n_images, **settings.told()}, result=result,
+            weights=weights, precision=Precision(image, outputs, plans, kept_in_float),
+        )  # fmt: skip
+
+
+def calibrate(
     bundle: Bundle,
     batches: Iterable[Tensor],
     settings: QuantizeSettings | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Bundle:
-    """A folded bundle with an INT8 plan.
+) -> Calibration:
+    """Runs a bundle on images, once.
 
     batches: images [B, channels, H, W] in 0..1, preprocessed as for inference; some hundred
     images are enough. progress: called with the number of images seen so far.
 
-    The event's result holds `unlike_training`: see unlike.py.
     Raises InputError without any image (ranges are never guessed), for images that are not 0..1,
     and for sections in settings.keep_float that are no convolutions.
     """
     settings = settings or QuantizeSettings()
-    convs = int8_convs(bundle.cfg, settings.keep_float)
+    int8_convs(bundle.cfg, settings.keep_float)
     folded = fold_batchnorm(bundle)
     factors: Factors = {}
     if settings.equalize:
@@ -57,25 +106,23 @@ def quantize(
             require_unit(some[0])
             factors = equalizing(folded, some)
             folded = equalized(folded, factors)
+    convs = int8_convs(bundle.cfg)
     seen = observe(folded, convs, batches, progress, reads=settings.correct_bias)
-    find = CALIBRATORS[settings.calibrator]
-    image = find(seen.image)
-    outputs = _outputs(folded.cfg, {index: find(h) for index, h in seen.outputs.items()})
-    plans, weights = {}, dict(folded.weights)
-    for index in convs:
-        link = folded.cfg.links(index)[0]
-        read = image if link == IMAGE else outputs[link]
-        scales = _scales(folded.weights, index, read, settings)
-        if settings.correct_bias:
-            weights[f"{index}.conv.bias"] = _corrected(folded, index, scales, seen)
-        convolved = _convolved(folded.cfg, index, seen, find)
-        plans[index] = ConvPrecision(tuple(scales.tolist()), convolved)
-    unlike = unlike_training(bundle, seen, factors)
-    result = {} if unlike is None else {"unlike_training": round(unlike, 3)}
-    return folded.then(
-        "quantize", {"images": seen.n_images, **settings.told()}, result=result, weights=weights,
-        precision=Precision(image, outputs, plans, kept_convs(bundle.cfg, settings.keep_float)),
-    )  # fmt: skip
+    found = _found_ranges(folded.cfg, seen, settings.calibrator)
+    return Calibration(bundle, folded, factors, seen, found, settings)
+
+
+def quantize(
+    bundle: Bundle,
+    batches: Iterable[Tensor],
+    settings: QuantizeSettings | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Bundle:
+    """A folded bundle with an INT8 plan; arguments and errors as of `calibrate`.
+
+    The event's result holds `unlike_training`: see unlike.py.
+    """
+    return calibrate(bundle, batches, settings, progress).quantized()
 
 
 def with_seen_ranges(
@@ -93,7 +140,7 @@ def with_seen_ranges(
     if plan is None:
         raise InputError(f"{bundle.cfg.source} has no INT8 plan: quantize it first")
     seen = observe(bundle, plan.convs, batches, progress)
-    find = CALIBRATORS[calibrator]
+    fresh = _found_ranges(bundle.cfg, seen, calibrator)
     groups = same_values(bundle.cfg, plan.outputs)
     trained = {
         groups[link]
@@ -102,16 +149,23 @@ def with_seen_ranges(
         for link in bundle.cfg.links(index)
         if link != IMAGE
     }
-    fresh = _outputs(bundle.cfg, {index: find(h) for index, h in seen.outputs.items()})
     outputs = {
-        index: known if groups[index] in trained else fresh[index]
+        index: known if groups[index] in trained else fresh.outputs[index]
         for index, known in plan.outputs.items()
     }
     convs = {
-        index: replace(conv, convolved=_convolved(bundle.cfg, index, seen, find))
-        for index, conv in plan.convs.items()
+        index: replace(conv, convolved=fresh.convolved[index]) for index, conv in plan.convs.items()
     }
     return replace(bundle, precision=replace(plan, outputs=outputs, convs=convs))
+
+
+def _found_ranges(cfg: Cfg, seen: Observed, calibrator: Calibrator) -> FoundRanges:
+    find = CALIBRATORS[calibrator]
+    return FoundRanges(
+        find(seen.image),
+        _outputs(cfg, {index: find(values) for index, values in seen.outputs.items()}),
+        {index: _convolved(cfg, index, values, find) for index, values in seen.convolved.items()},
+    )
 
 
 def _outputs(cfg: Cfg, found: dict[int, Range]) -> dict[int, Range]:
@@ -127,12 +181,12 @@ def _outputs(cfg: Cfg, found: dict[int, Range]) -> dict[int, Range]:
     return dict(sorted(outputs.items()))
 
 
-def _convolved(cfg: Cfg, index: int, seen: Observed, find: Find) -> Range:
+def _convolved(cfg: Cfg, index: int, values: Histogram, find: Find) -> Range:
     """Of a convolution before its activation, which flattens some of it."""
     section = cfg[index]
     assert isinstance(section, Conv)
     function = ACTIVATION_FUNCTIONS[section.activation]
-    return find(seen.convolved[index], lambda values: function(torch.from_numpy(values)).numpy())
+    return find(values, lambda x: function(torch.from_numpy(x)).numpy())
 
 
 def _scales(weights: Weights, index: int, read: Range, settings: QuantizeSettings) -> Tensor:
