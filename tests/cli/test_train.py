@@ -225,6 +225,9 @@ def test_what_contradicts_the_beginning_is_refused(place, capsys):
         "--box-loss giou": "begun with loss",
         "--cells neighbours": "begun with",
         "--weight-decay 0.1": "begun with --weight-decay 0.02",
+        "--iou-thresh 0.3": "begun with --iou-thresh not given, and now it is 0.3",
+        "--close-mosaic 0": "begun with --close-mosaic not given",
+        "--precision bf16": "begun with --precision float32",
         "--annotations other.json": "begun with data 6 pictures",
         "--teacher another": "begun with teacher none",
     }.items():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from yolo_slim.cfg import parse
 from yolo_slim.errors import RecipeError
+from yolo_slim.pipeline.quantize_options import QatOptions
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
+from yolo_slim.pipeline.training import augmentation_of, settings_of
+from yolo_slim.train.settings import Machines
 from yolo_slim.train.sparsity_settings import SparsitySettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -191,3 +196,42 @@ def test_a_step_says_how_sparse_it_is(tmp_path):
     expected = SparsitySettings("local", 0.6, "macs", "group", "sign", 3)
     assert step.settings(0, 0).sparse == expected
     assert step.settings(0, 0).sparsity == 0.1
+
+
+CFG = """
+[net]
+width=64
+height=64
+learning_rate=0.004
+saturation=2
+mosaic=1
+[convolutional]
+batch_normalize=1
+filters=18
+activation=linear
+[yolo]
+mask=0,1,2
+num=3
+classes=1
+anchors=4,4, 8,8, 16,16
+random=1
+"""
+
+
+def test_what_a_step_does_not_say_is_as_the_cfg_says(tmp_path):
+    cfg = parse(CFG, "a.cfg")
+    augment = "[augment]\ncopy_paste = 0.2\n"
+    (tmp_path / "r.toml").write_text(HEAD + augment + TRAIN + again("b", "multi_scale = 1.2\n"))
+    recipe = read_recipe(tmp_path / "r.toml")
+    first, second = (step.settings(0, 0, cfg) for step in recipe.step)
+    assert (first.lr, first.multi_scale, second.multi_scale) == (0.004, 1.4, 1.2)
+    said = settings_of(cfg, {"epochs": 1}, {})
+    assert first == replace(said, machines=Machines(devices=1), validations=3)
+    assert recipe.augment.options(cfg) == augmentation_of(cfg, {"copy_paste_p": 0.2})
+
+
+def test_a_recipe_trains_in_one_process(tmp_path):
+    """Others would do its steps, too, beside each other."""
+    (tmp_path / "r.toml").write_text(HEAD + TRAIN)
+    assert read_recipe(tmp_path / "r.toml").step[0].settings(0, 0).machines.devices == 1
+    assert QatOptions().training()["machines"].devices == 1

@@ -13,6 +13,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import parse, render
 from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
+from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.pipeline.step_folder import Done
@@ -110,6 +111,44 @@ def test_the_last_round_that_ap_allows_goes_on(recipe, tmp_path, scripted, faili
     assert told[f"slim-{failing}-healed"] == "train (not kept)"
     assert all("not kept" not in told[name] for name in kept)
     assert f"slim-{failing + 1}-cut" not in told
+
+
+def test_pictures_are_not_mixed_at_the_end_of_a_training(recipe, tmp_path, monkeypatch):
+    seen = []
+
+    def train(bundle, data, collate, settings, out, **_):
+        seen.append(data.calm_from)
+        return bundle.then("train", {})
+
+    monkeypatch.setattr(steps, "train", train)
+    longer = HEAD.replace("epochs = 1", "epochs = 10")
+    second = "[[step]]" + longer.split("[[step]]")[1].replace("teacher", "second")
+    recipe.write_text(longer + second + "close_mosaic = 4\n")
+    run(recipe, tmp_path / "run")
+    assert seen == [8, 6]
+
+
+def test_what_a_second_repeat_may_lose_counts_from_what_was_kept(recipe, tmp_path, scripted):
+    APs, given, _ = scripted
+    second = ROUNDS.replace('"slim"', '"more"')
+    recipe.write_text(HEAD + ROUNDS + second + LAST)
+    APs |= {"slim-1-healed": 0.49, "slim-2-healed": 0.3, "more-1-healed": 0.29}
+    done = run(recipe, tmp_path / "run")
+    assert given["int8"] == ["teacher", "slim-1-cut", "slim-1-healed"]
+    assert [d.name for d in done.steps if not d.kept] == [
+        "slim-2-cut", "slim-2-healed", "more-1-cut", "more-1-healed",
+    ]  # fmt: skip
+
+
+def test_a_step_is_known_wherever_the_recipe_is_called_from(
+    recipe, tmp_path, scripted, monkeypatch
+):
+    keys = scripted[2]
+    run(recipe, tmp_path / "run")
+    absolute = dict(keys)
+    monkeypatch.chdir(tmp_path / "digits")
+    run(Path("..") / recipe.name, tmp_path / "again")
+    assert keys == absolute
 
 
 def test_rounds_run_for_real_and_are_found_done(recipe, tmp_path):

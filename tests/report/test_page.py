@@ -228,3 +228,16 @@ def test_names_of_neighbours_on_the_way_do_not_lie_on_each_other() -> None:
     sides = figure["data"][0]["textposition"]
     assert len(sides) == len(FULL.steps)
     assert all(a != b for a, b in pairwise(sides))
+
+
+def test_a_round_that_was_not_kept_is_no_outcome() -> None:
+    steps = [
+        StepRow("model", AP=0.5, file_bytes=4e6),
+        StepRow("cut", AP=0.49, file_bytes=2e6),
+        StepRow("cut again", AP=0.3, file_bytes=1e6, kept=False),
+    ]
+    page = render(Report("rounds", steps=steps))
+    cards = page[page.index('<dl class="cards">') : page.index("</dl>")]
+    assert "49.00" in cards and "30.00" not in cards
+    figure = tradeoff(steps)
+    assert figure is not None and figure["data"][0]["text"] == ["model", "cut"]

@@ -72,7 +72,9 @@ class Request:
         settings = {name: options[name] for name in SETTINGS if name in options}
         workers = options.get("workers")
         settings["workers"] = default_workers() if workers is None else workers
-        if "devices" in options:
+        if "machines" in options:
+            settings["machines"] = options["machines"]
+        elif "devices" in options:
             settings["machines"] = Machines(**_named(MACHINES, options))
         if "sparsity" in options:
             settings["sparse"] = SparsitySettings(

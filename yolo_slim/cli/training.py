@@ -147,7 +147,10 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
             score=None if val_data is None or features else network_scorer(val_data),
             label=FEATURES if features else "train",
             resume=asked.resume, console=console,
-            told={"augmentation": str(augmentation), "data": fingerprint(data), "teacher": taught},
+            told={
+                "augmentation": str(augmentation), "data": fingerprint(data), "teacher": taught,
+                "--close-mosaic": asked.close_mosaic, "--iou-thresh": asked.iou_thresh,
+            },
             ap_curve=None if val_data is None else ap_curve_on(val_data),
         )  # fmt: skip
 

@@ -55,7 +55,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
     resize_mode: 'stretch' or 'letterbox'.
     augmentation: how pictures are changed; None leaves them as they are.
     calm_from: from this epoch on pictures are not mixed any more (mosaic, mixup, copy-paste), so
-        that a training ends on pictures as they are.
+        that a training ends on pictures as they are. May be set anew before a training.
     cache: where rendered pictures are kept: 'ram', 'disk' (in `cache_folder`), 'off'; 'auto' takes
         memory if they need at most `cache_budget_bytes`.
     seed: with epoch and index it fixes every random draw, whoever makes the item.
@@ -87,7 +87,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
         self._channels = channels
         self._resize_mode = resize_mode
         self._seed = seed
-        self._calm_from = calm_from
+        self.calm_from = calm_from
         self._augmentation = augmentation or Augmentation.none()
         self._transform = build_augmentation(augmentation) if augmentation else None
         # In shared memory, so that workers kept over several epochs see it change.
@@ -157,7 +157,7 @@ class TrainingSet(torch.utils.data.Dataset[Item | DataError]):
 
     def _compose(self, index: int, rng: np.random.Generator, faults: list[str]) -> Boxed:
         options = self._augmentation
-        if self._calm_from is not None and int(self._epoch) >= self._calm_from:
+        if self.calm_from is not None and int(self._epoch) >= self.calm_from:
             options = options.calm()
 
         def one(place: int) -> Boxed:

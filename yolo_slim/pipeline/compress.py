@@ -130,7 +130,7 @@ class _Runner:
     def _rounds(self, number: int, repeat: RepeatStep) -> None:
         """Round after round, until AP falls further below the start than it may: what goes on is
         the last round before, and the one that fell too far stays in the table, as such."""
-        before = self.done[-1].row.AP
+        before = next(done.row.AP for done in reversed(self.done) if done.kept)
         for round_number in range(1, repeat.times + 1):
             kept, kept_key, n_done = self.bundle, self.key, len(self.done)
             for step in repeat.step:
@@ -145,7 +145,7 @@ class _Runner:
             )
             self.bundle, self.key = kept, kept_key
             self.done[n_done:] = [
-                replace(done, kept=False, row=replace(done.row, verb=f"{done.row.verb} (not kept)"))
+                replace(done, row=replace(done.row, kept=False, verb=f"{done.row.verb} (not kept)"))
                 for done in self.done[n_done:]
             ]
             return

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from yolo_slim.quantize.ranges import Calibrator
 from yolo_slim.quantize.settings import QuantizeSettings
 from yolo_slim.quantize.weight_scales import WeightScale
+from yolo_slim.train.settings import Machines
 
 Ranges = Literal["frozen", "learned"]
 
@@ -54,9 +55,10 @@ class QatOptions(BaseModel):
 
     def training(self) -> dict[str, Any]:
         """Fields of TrainSettings. Weight decay would work against the float model's answers, and
-        steps of 8 bits need more digits than bf16 has."""
+        steps of 8 bits need more digits than bf16 has. One process: what comes before and after is
+        not shared."""
         return {
             "epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr,
             "ranges": self.ranges, "labels": self.labels or self.teacher == NO_TEACHER,
-            "weight_decay": 0.0, "precision": "float32",
+            "weight_decay": 0.0, "precision": "float32", "machines": Machines(devices=1),
         }  # fmt: skip

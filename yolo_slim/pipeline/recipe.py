@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from yolo_slim.cfg import Cfg
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF
@@ -26,6 +27,7 @@ from yolo_slim.pipeline.recipe_steps import (
     Strict,
     TrainStep,
 )
+from yolo_slim.pipeline.training import augmentation_of
 from yolo_slim.train.settings import MAX_SEED
 
 START = "model"
@@ -84,33 +86,33 @@ class DataSpec(Strict):
 
 
 Scale = Annotated[float, Field(gt=0, le=10)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class AugmentSpec(Strict):
-    """Probabilities 0..1, and the ranges they apply to."""
+    """Probabilities 0..1, and the ranges they apply to; see data/augment.py. What is not said is as
+    the cfg says, else as usual."""
 
-    mosaic: Annotated[float, Field(ge=0, le=1)] = 0.5
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
-    affine: Annotated[float, Field(ge=0, le=1)] = 0.8
-    colour: Annotated[float, Field(ge=0, le=1)] = 0.8
-    scale: tuple[Scale, Scale] = (0.6, 1.5)
-    shift: Annotated[float, Field(ge=0, le=0.9)] = 0.15
+    mosaic: Probability | None = None
+    mixup: Probability | None = None
+    copy_paste: Probability | None = None
+    flip: Probability | None = None
+    affine: Probability | None = None
+    colour: Probability | None = None
+    scale: tuple[Scale, Scale] | None = None
+    shift: Annotated[float, Field(ge=0, le=0.9)] | None = None
 
     @model_validator(mode="after")
     def _scale_rises(self) -> AugmentSpec:
-        if self.scale[0] > self.scale[1]:
+        if self.scale is not None and self.scale[0] > self.scale[1]:
             raise ValueError(f"scale {list(self.scale)}: expected the smaller number first")
         return self
 
-    def options(self) -> Augmentation:
-        return Augmentation(
-            mosaic_p=self.mosaic,
-            flip_p=self.flip,
-            affine_p=self.affine,
-            colour_p=self.colour,
-            scale=self.scale,
-            shift=self.shift,
-        )
+    def options(self, cfg: Cfg) -> Augmentation:
+        """Of the pictures that a network of `cfg` learns from."""
+        plain = {"scale": self.scale, "shift": self.shift}
+        probabilities = self.model_dump(exclude=set(plain))
+        return augmentation_of(cfg, plain | {f"{k}_p": v for k, v in probabilities.items()})
 
 
 class CompareSpec(Strict):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from yolo_slim.cfg import BoxLoss
+from yolo_slim.cfg import BoxLoss, Cfg
 from yolo_slim.distill.settings import DistillSettings, Position, Statistics, read_losses
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import Profile
@@ -21,8 +21,8 @@ from yolo_slim.pipeline.prune_options import (
 )
 from yolo_slim.pipeline.quantize_options import QatOptions, QuantizeOptions
 from yolo_slim.pipeline.teaching import Lessons, Method
-from yolo_slim.train.loss import LossSettings
-from yolo_slim.train.settings import TrainSettings
+from yolo_slim.pipeline.training import settings_of
+from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.train.sparsity_settings import (
     LEAST_IMPORTANT,
     SparsityPenalty,
@@ -31,6 +31,12 @@ from yolo_slim.train.sparsity_settings import (
     SparsityStep,
     SparsityWeight,
 )
+
+LOSS = {
+    "box": "box_loss", "box_weight": "box_weight", "objectness": "objectness",
+    "label_smoothing": "label_smoothing", "focal_gamma": "focal_gamma", "cells": "cells",
+}  # fmt: skip
+"""Field of LossSettings -> the key that it is."""
 
 DEFAULT_ENERGY = 0.9
 """The share of its energy that a factored section keeps, if nothing is said."""
@@ -73,12 +79,21 @@ class TaughtOptions(BaseModel):
 
 
 class TrainStep(_Step, TaughtOptions):
+    """A training, as the cfg says where the step says nothing: see pipeline/training.py.
+
+    close_mosaic: epochs, at the end, in which pictures are not mixed.
+    """
+
     verb: Literal["train"]
     epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    lr: Annotated[float, Field(gt=0, lt=10)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    lr: Annotated[float, Field(gt=0, lt=10)] | None = None
+    optimizer: Literal["adamw", "sgd"] | None = None
+    schedule: Literal["cosine", "cfg"] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    multi_scale: Annotated[float, Field(ge=1, le=4)] | None = None
+    close_mosaic: Annotated[int, Field(ge=0)] | None = None
     sparsity: Annotated[float, Field(ge=0, lt=1000)] = 0.0
     keep_zeros: bool | None = None
     sparsity_schedule: SparsitySchedule = "constant"
@@ -94,20 +109,22 @@ class TrainStep(_Step, TaughtOptions):
     box_loss: BoxLoss | None = None
     box_weight: Annotated[float, Field(ge=0, lt=1e6)] | None = None
     objectness: Literal["one", "iou"] | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] | None = None
     cells: Literal["own", "neighbours"] = "own"
 
-    def settings(self, seed: int, workers: int) -> TrainSettings:
-        of_loss = {"box_loss", "box_weight", "objectness", "cells"}
+    def settings(self, seed: int, workers: int, cfg: Cfg | None = None) -> TrainSettings:
+        """For the network of `cfg`. Raises InputError for what does not go together."""
         of_teacher = set(TaughtOptions.model_fields)
-        chosen = self.model_dump(exclude={"verb", "name"} | of_teacher | of_loss)
+        chosen = self.model_dump(exclude={"verb", "name", "close_mosaic"} | of_teacher)
         sparse = {f.name: chosen.pop(f"sparsity_{f.name}") for f in fields(SparsitySettings)}
-        loss = LossSettings(
-            box=self.box_loss, box_weight=self.box_weight, objectness=self.objectness,
-            cells=self.cells,
-        )  # fmt: skip
-        return TrainSettings(
-            seed=seed, workers=workers, loss=loss, sparse=SparsitySettings(**sparse), **chosen
-        )
+        loss = {of_loss: chosen.pop(key) for of_loss, key in LOSS.items()}
+        # One process: all would do the steps of the recipe beside each other.
+        typed = chosen | {
+            "seed": seed, "workers": workers, "sparse": SparsitySettings(**sparse),
+            "machines": Machines(devices=1),
+        }  # fmt: skip
+        return settings_of(cfg, typed, loss)
 
     @model_validator(mode="after")
     def _settings_fit(self) -> TrainStep:

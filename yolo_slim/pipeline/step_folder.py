@@ -20,16 +20,17 @@ _RESULT, _KEY = "result.json", "recipe-key.txt"
 
 @dataclass(frozen=True)
 class Done:
-    """A step that is finished: its folder, its row of the table, the bundle that came out.
-
-    kept: what comes after goes on from it; not so the round of a repeat that fell too far.
-    """
+    """A step that is finished: its folder, its row of the table, the bundle that came out."""
 
     name: str
     folder: Path
     row: StepRow
     bundle: Bundle
-    kept: bool = True
+
+    @property
+    def kept(self) -> bool:
+        """See StepRow."""
+        return self.row.kept
 
 
 def is_run(out: Path) -> bool:

@@ -40,6 +40,7 @@ from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
+from yolo_slim.pipeline.training import calm_from
 from yolo_slim.progress import advancing
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
@@ -163,19 +164,21 @@ class StepRunner:
     def _train(
         self, step: TrainStep, bundle: Bundle, teacher: Bundle | None, folder: Path
     ) -> Bundle:
-        settings = step.settings(self.recipe.seed, default_workers())
-        return self._taught(step.name, bundle, teacher, step.lessons(), settings, folder)
+        settings = step.settings(self.recipe.seed, default_workers(), bundle.cfg)
+        return self._taught(
+            step.name, bundle, teacher, step.lessons(), settings, folder, step.close_mosaic
+        )
 
     def _taught(
         self, name: str, bundle: Bundle, teacher: Bundle | None, lessons: Lessons,
-        settings: TrainSettings, folder: Path,
+        settings: TrainSettings, folder: Path, close_mosaic: int | None = None,
     ) -> Bundle:  # fmt: skip
         if self._training_set is None:
             self._training_set = TrainingSet(
                 self.train_data,
                 bundle.cfg.input_hw,
                 bundle.cfg.resize_mode,
-                self.recipe.augment.options(),
+                self.recipe.augment.options(bundle.cfg),
                 channels=bundle.cfg.net.channels,
                 seed=self.recipe.seed,
             )
@@ -189,6 +192,7 @@ class StepRunner:
             bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
             features: bool,
         ) -> Bundle:  # fmt: skip
+            training_set.calm_from = calm_from(settings.epochs, close_mosaic)
             return train(
                 bundle, training_set, collate, settings, out, guidance=guidance,
                 score=None if features else network_scorer(self.val_data),

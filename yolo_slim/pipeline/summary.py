@@ -92,6 +92,8 @@ def _gammas(run: Compression) -> dict[str, np.ndarray]:
     shown: dict[str, np.ndarray] = {}
     for done in run.steps:
         step = run.asked.get(done.name)
+        if not done.kept:
+            continue
         if isinstance(step, TrainStep) and step.sparsity:
             shown.setdefault("before sparsity", _all_gammas(before))
             shown["after sparsity"] = _all_gammas(done.bundle)

@@ -39,8 +39,9 @@ def augmentation_of(cfg: Cfg, typed: dict[str, Any]) -> Augmentation:
     return Augmentation(**said | _given(typed))
 
 
-def settings_of(cfg: Cfg, typed: dict[str, Any], loss: dict[str, Any]) -> TrainSettings:
-    """typed: fields of TrainSettings, loss: of LossSettings; None takes the default.
+def settings_of(cfg: Cfg | None, typed: dict[str, Any], loss: dict[str, Any]) -> TrainSettings:
+    """typed: fields of TrainSettings, loss: of LossSettings; None takes the default. cfg: None
+    where it is not known yet, as one that says nothing.
 
     'sgd' is Darknet's way: batch and subdivisions, momentum, decay, burn_in and policy are those
     of [net], and the loss is divided by the images, so that its learning rate means what it does
@@ -48,7 +49,7 @@ def settings_of(cfg: Cfg, typed: dict[str, Any], loss: dict[str, Any]) -> TrainS
 
     Raises InputError for a value out of range, CfgError for one that is none.
     """
-    keys = net_keys(cfg)
+    keys = NetKeys() if cfg is None else net_keys(cfg)
     said: dict[str, Any] = {"lr": keys.learning_rate or DARKNET_LR, "multi_scale": keys.multi_scale}
     if typed.get("optimizer") == "sgd":
         said |= _darknet(keys)

@@ -17,7 +17,8 @@ class StepRow:
     name: of the model, such as "pruned". verb: what made it, such as "prune --ratio 0.5".
     parameters, macs (multiply-adds) and latency_ms on `runtime`, both for one image; file_bytes.
     AP, AP50: fractions, 0 to 1 (-1, COCO's "undefined", is shown as not measured).
-    seconds: what the step took.
+    seconds: what the step took. kept: what comes after goes on from it; not so the round of a
+    repeat that fell too far.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StepRow:
     AP50: float | None = None
     seconds: float | None = None
     runtime: str | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ def _headline(report: Report) -> str:
 
 
 def _cards(steps: Sequence[StepRow]) -> Iterator[str]:
-    """First against last row, one card for each quantity that both have."""
-    if len(steps) < 2:
+    """First against last row that was kept, one card for each quantity that both have."""
+    kept = [step for step in steps if step.kept]
+    if len(kept) < 2:
         return
-    first, *_, last = cells(steps)
+    first, *_, last = cells(kept)
     for quantity, before, after in zip(QUANTITIES, first, last, strict=True):
         if after.against_first:
             unit = " points" if quantity.compare is points else ""

@@ -110,7 +110,8 @@ def curve_plots(
 
 def tradeoff(steps: Sequence[StepRow]) -> Figure | None:
     """AP against file size, step by step, on a logarithmic size axis; None for fewer than two."""
-    both = [step for step in steps if step.file_bytes and step.AP is not None and step.AP >= 0]
+    measured = (s for s in steps if s.kept and s.file_bytes and s.AP is not None)
+    both = [step for step in measured if (step.AP or 0) >= 0]
     if len(both) < 2:
         return None
     data: list[dict[str, Any]] = [

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from yolo_slim.files import whole_file
+from yolo_slim.processes import is_first_process
 
 LOG = "metrics.csv"
 _PARTS = "metrics-*.csv"
@@ -14,14 +15,14 @@ _PARTS = "metrics-*.csv"
 def keep_earlier_log(out: Path) -> None:
     """Lightning starts the log anew; what an interrupted part logged keeps a number meanwhile."""
     earlier = out / LOG
-    if earlier.is_file():
+    if is_first_process() and earlier.is_file():
         earlier.rename(out / f"metrics-{len(list(out.glob(_PARTS))):03d}.csv")
 
 
 def join_logs(out: Path) -> None:
     """Puts the earlier parts in front of the log, once the training has ended."""
     parts = sorted(out.glob(_PARTS))
-    if not parts:
+    if not parts or not is_first_process():
         return
     rows = [row for path in (*parts, out / LOG) for row in _rows(path)]
     columns = dict.fromkeys(name for row in rows for name in row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, net_keys
+from yolo_slim.cfg import Cfg, net_keys, render
 from yolo_slim.errors import DataError, RunError
 from yolo_slim.processes import mean_over_processes, n_processes, rank
 from yolo_slim.train.checkpoint import CIRCUMSTANCES
@@ -103,12 +104,14 @@ class DetectorModule(pl.LightningModule):
             "--epochs": s.epochs,
             "--weight-decay": s.weight_decay,
             "--multi-scale": s.multi_scale,
+            "--precision": s.precision,
             "loss": str(s.loss),
             "classes": self.cfg.n_classes,
             "anchors": " ".join(f"{w:g},{h:g}" for w, h in anchors),
             "processes": s.machines.devices * s.machines.n_nodes,
             **self.told,
             **self._lessons(),
+            "cfg": sha256(render(self.cfg).encode()).hexdigest()[:8],  # whatever else it says
         }
 
     def _lessons(self) -> dict[str, Any]:
