@@ -145,3 +145,16 @@ def test_too_few_images_for_a_margin_are_told(place, capsys):
     (place / "boxes.json").write_text(json.dumps(document))
     assert status(DISTILL.replace("--teacher teacher", "--teacher large")) == 2
     assert "20 images are too few to measure margins" in " ".join(capsys.readouterr().err.split())
+
+
+def test_margins_are_measured_on_pictures_without_labels_too(place, capsys):
+    cfg = build("yolov3-nano", 2, 64)
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(place / "sums")
+    document = json.loads((place / "boxes.json").read_text())
+    document["images"] = document["images"][:20]
+    document["annotations"] = document["annotations"][:20]
+    (place / "boxes.json").write_text(json.dumps(document))
+    few = DISTILL.replace("--teacher teacher", "--teacher sums") + " --method separate"
+    assert status(few) == 2
+    assert "20 images are too few to measure margins" in " ".join(capsys.readouterr().err.split())
+    assert status(f"{few} --feature-epochs 1 --unlabelled pictures") == 0

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_sets import boxed_pictures
+from made_sets import boxed_pictures, picture
 from rich.console import Console
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render
 from yolo_slim.darknet_weights import write_darknet_weights
 from yolo_slim.errors import InputError
+from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.pipeline.start import Start, read_start
@@ -93,3 +94,23 @@ def test_new_heads_are_trained_before_anything_else(place):
     (place / "r.toml").write_text(text)
     with pytest.raises(InputError, match="heads for other classes, are random: train it first"):
         compress(place / "r.toml", place / "run", Console(quiet=True), 1)
+
+
+def test_features_are_learned_from_pictures_without_labels_too(place, monkeypatch):
+    for number in range(3):
+        picture(place / "others" / f"{number}.png", 32, 32)
+    seen = []
+
+    def train(bundle, data, collate, settings, out, **_):
+        seen.append((len(data), settings.labels))
+        return bundle.then("train", {})
+
+    monkeypatch.setattr(steps, "train", train)
+    student = (
+        '[[step]]\nverb = "train"\nname = "student"\nepochs = 1\nteacher = "tuned"\n'
+        'loss = "overhaul"\nmethod = "separate"\nfeature_epochs = 1\nmargin = false\n'
+    )
+    text = RECIPE.replace("MODEL", 'zoo = "yolov3-nano"') + student
+    (place / "r.toml").write_text(text.replace("[data]", '[data]\nunlabelled = "others"'))
+    compress(place / "r.toml", place / "run", Console(quiet=True), 1)
+    assert seen == [(4, True), (7, False), (4, True)]

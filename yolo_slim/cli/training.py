@@ -155,7 +155,7 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
         )  # fmt: skip
 
     def shown(cfg: Cfg) -> Iterator[Tensor]:
-        return input_batches(train_data, cfg, N_MEASURED, asked.seed)
+        return input_batches(pictures, cfg, N_MEASURED, asked.seed)
 
     with _telling_how_to_go_on(asked):
         trained = train_taught(bundle, teacher, asked.lessons, settings, shown, asked.out, fit)

@@ -114,7 +114,7 @@ def _runner(
     bundle = run.last.bundle
     if spec.student is not None:
         bundle, _ = model_of(spec.student, run.train_data, run.val_data, seed)
-    start = Start(bundle, run.train_data, run.val_data, trained=True, key=run.key)
+    start = Start(bundle, run.train_data, run.val_data, run.pictures, trained=True, key=run.key)
     return StepRunner(recipe, start, run.out / ARMS, console, run.threads), start
 
 

@@ -50,6 +50,7 @@ class Compression:
     start: Bundle
     train_data: Dataset
     val_data: Dataset
+    pictures: Dataset
     steps: tuple[Done, ...]
     asked: Mapping[str, SingleStep]
     threads: int
@@ -112,8 +113,8 @@ class _Runner:
                 self._step(number, step)
         return Compression(
             self.recipe, self.text, self.out, self.start.bundle, self.start.train_data,
-            self.start.val_data, tuple(self._with_latency()), self.asked, self.threads,
-            self.key,
+            self.start.val_data, self.start.pictures, tuple(self._with_latency()), self.asked,
+            self.threads, self.key,
         )  # fmt: skip
 
     def _step(self, number: int, step: SingleStep) -> None:

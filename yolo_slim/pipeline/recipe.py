@@ -68,12 +68,16 @@ class SplitSpec(Strict):
 
 
 class DataSpec(Strict):
-    """The built-in digits, a description file, or a pair of folders and annotations."""
+    """The built-in digits, a description file, or a pair of folders and annotations.
+
+    unlabelled: a folder of further pictures, from which features are learned.
+    """
 
     digits: bool = False
     description: Path | None = None
     train: SplitSpec | None = None
     val: SplitSpec | None = None
+    unlabelled: Path | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:
@@ -291,6 +295,7 @@ def _located(recipe: Recipe, folder: Path) -> Recipe:
             "description": locate(recipe.data.description),
             "train": split(recipe.data.train),
             "val": split(recipe.data.val),
+            "unlabelled": locate(recipe.data.unlabelled),
         }
     )
     return recipe.model_copy(update={"model": model, "data": data, "compare": compare})

@@ -14,6 +14,7 @@ from yolo_slim.console import note
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
+from yolo_slim.data.unlabelled import read_unlabelled, with_unlabelled
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
@@ -27,11 +28,13 @@ from yolo_slim.weights import random_weights
 @dataclass(frozen=True)
 class Start:
     """bundle: before the first step. trained: whether its answers are more than random, for these
-    classes. key: what a step that was done from another start does not have."""
+    classes. pictures: those to train on, and those without labels. key: what a step that was done
+    from another start does not have."""
 
     bundle: Bundle
     train_data: Dataset
     val_data: Dataset
+    pictures: Dataset
     trained: bool
     key: str
 
@@ -44,7 +47,11 @@ def read_start(recipe: Recipe, out: Path, console: Console) -> Start:
     if other_classes is not None:
         note(console, other_classes)
     trained = not _is_drawn(spec) and other_classes is None
-    return Start(bundle, train_data, val_data, trained, _key(recipe, bundle, train_data, val_data))
+    pictures = _with_unlabelled(train_data, recipe.data.unlabelled, console)
+    # Of what lies in the files, wherever they lie.
+    data = (train_data, val_data, pictures)
+    key = digest(*map(fingerprint, data), fingerprint(bundle), str(recipe.seed))
+    return Start(bundle, train_data, val_data, pictures, trained, key)
 
 
 def digest(*parts: str) -> str:
@@ -58,6 +65,15 @@ def _datasets(spec: DataSpec, out: Path, console: Console) -> tuple[Dataset, Dat
         make_digits(folder)
         return _splits(folder / "digits.yaml", None, None)
     return _splits(spec.description, spec.train, spec.val)
+
+
+def _with_unlabelled(train_data: Dataset, folder: Path | None, console: Console) -> Dataset:
+    if folder is None:
+        return train_data
+    others = read_unlabelled(folder)
+    for text in others.notes:
+        note(console, f"{folder}: {text}")
+    return with_unlabelled(train_data, others)
 
 
 def _splits(
@@ -102,10 +118,3 @@ def model_of(
 
 def _is_drawn(spec: ModelSpec) -> bool:
     return spec.zoo is not None or (spec.cfg is not None and spec.weights is None)
-
-
-def _key(recipe: Recipe, bundle: Bundle, train_data: Dataset, val_data: Dataset) -> str:
-    """Of what lies in the files, wherever they lie."""
-    return digest(
-        fingerprint(train_data), fingerprint(val_data), fingerprint(bundle), str(recipe.seed)
-    )

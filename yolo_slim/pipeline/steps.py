@@ -16,6 +16,7 @@ from torch import Tensor
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
 from yolo_slim.console import note, warn
+from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
@@ -60,7 +61,7 @@ class StepRunner:
         self.recipe, self.start, self.out = recipe, start, out
         self.console, self.threads = console, threads
         self.train_data, self.val_data = start.train_data, start.val_data
-        self._training_set: TrainingSet | None = None
+        self._training_sets: dict[int, TrainingSet] = {}
 
     def baseline(self, key: str) -> Done:
         """The model before the first step, measured."""
@@ -173,28 +174,15 @@ class StepRunner:
         self, name: str, bundle: Bundle, teacher: Bundle | None, lessons: Lessons,
         settings: TrainSettings, folder: Path, close_mosaic: int | None = None,
     ) -> Bundle:  # fmt: skip
-        if self._training_set is None:
-            self._training_set = TrainingSet(
-                self.train_data,
-                bundle.cfg.input_hw,
-                bundle.cfg.resize_mode,
-                self.recipe.augment.options(bundle.cfg),
-                channels=bundle.cfg.net.channels,
-                seed=self.recipe.seed,
-            )
-            with self._progress("reading images") as advance:
-                faults = self._training_set.warm(advance)
-            if faults:
-                warn(self.console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}")
-        training_set = self._training_set
-
         def fit(
             bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
             features: bool,
         ) -> Bundle:  # fmt: skip
-            training_set.calm_from = calm_from(settings.epochs, close_mosaic)
+            data = self.start.pictures if features else self.train_data
+            items = self._items(data, bundle.cfg)
+            items.calm_from = calm_from(settings.epochs, close_mosaic)
             return train(
-                bundle, training_set, collate, settings, out, guidance=guidance,
+                bundle, items, collate, settings, out, guidance=guidance,
                 score=None if features else network_scorer(self.val_data),
                 ap_curve=ap_curve_on(self.val_data),
                 label=f"{name}: {FEATURES}" if features else name,
@@ -202,9 +190,24 @@ class StepRunner:
             )  # fmt: skip
 
         def shown(cfg: Cfg) -> Iterator[Tensor]:
-            return input_batches(self.train_data, cfg, N_MEASURED, self.recipe.seed)
+            return input_batches(self.start.pictures, cfg, N_MEASURED, self.recipe.seed)
 
         return train_taught(bundle, teacher, lessons, settings, shown, folder, fit)
+
+    def _items(self, data: Dataset, cfg: Cfg) -> TrainingSet:
+        """What all trainings on these data share: pictures are read once."""
+        if id(data) in self._training_sets:
+            return self._training_sets[id(data)]
+        items = TrainingSet(
+            data, cfg.input_hw, cfg.resize_mode, self.recipe.augment.options(cfg),
+            channels=cfg.net.channels, seed=self.recipe.seed,
+        )  # fmt: skip
+        with self._progress("reading images") as advance:
+            faults = items.warm(advance)
+        if faults:
+            warn(self.console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}")
+        self._training_sets[id(data)] = items
+        return items
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
         done = run_prune(bundle, step, self._around())
