@@ -9,7 +9,7 @@ import pytest
 import torch
 from head_zoo import TEXTS, head_cfg
 
-from yolo_slim import __version__
+from yolo_slim import __version__, metadata
 from yolo_slim.bundle import Event
 from yolo_slim.cfg import infer_shapes
 from yolo_slim.errors import InputError
@@ -38,6 +38,12 @@ def test_every_value_can_be_read_back(name, random_bundle):
         (f"head_{number}", tuple(shapes[index]), bundle.cfg[index].kind)
         for number, index in enumerate(bundle.cfg.head_indices)
     ]
+
+
+@pytest.mark.parametrize(("known", "told"), [("0a1b2c3d4e5f", "0a1b2c3d4e5f"), (None, None)])
+def test_the_commit_is_told_where_it_is_known(known, told, random_bundle, monkeypatch):
+    monkeypatch.setattr(metadata, "commit", lambda: known)
+    assert to_metadata(random_bundle(head_cfg("yolo"))).get("yolo_slim.commit") == told
 
 
 def test_what_a_picture_must_become(random_bundle):

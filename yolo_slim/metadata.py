@@ -21,6 +21,7 @@ from yolo_slim.cfg import (
     parse,
     render,
 )
+from yolo_slim.commit import commit
 from yolo_slim.errors import InputError
 from yolo_slim.geometry import BORDER_GREY
 from yolo_slim.nn.suppress import Suppression
@@ -62,10 +63,12 @@ def to_metadata(
     }
     if suppression is not None:
         documents[_SUPPRESSION] = asdict(suppression)
+    known = commit()
     return {
         _CFG: render(cfg),
         _NAMES: "\n".join(bundle.class_names),
         "yolo_slim.version": __version__,
+        **({} if known is None else {"yolo_slim.commit": known}),
         _ANSWER: answer,
         _INT8: int8 or "none",
         **{key: json.dumps(document) for key, document in documents.items()},

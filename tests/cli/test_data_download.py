@@ -130,4 +130,10 @@ def test_bad_input_is_status_2_in_two_lines_and_leaves_nothing(case, url, tmp_pa
 
 def test_help_tells_exit_states_and_names(capsys):
     assert "1 with faults" in run("data check --help", capsys)[1]
-    assert "voc2007" in run("data download --help", capsys)[1]
+    assert "voc (which is voc2007)" in run("data download --help", capsys)[1].replace("│ │ ", "")
+
+
+@pytest.mark.parametrize("name", ["voc", "VOC"])
+def test_voc_is_that_of_2007(name, tmp_path, capsys):
+    status, _, err = run(f"data download {name} --parts nothing --out {tmp_path / 'v'}", capsys)
+    assert status == 2 and "voc2007 has no part 'nothing'" in err

@@ -40,6 +40,24 @@ def test_together_with_another_backbone(place):
     assert event.settings["loss"] == "overhaul=0.5,logits=1"
 
 
+def test_without_a_number_of_epochs_it_takes_the_default_and_says_so_at_a_resume(
+    place, capsys, monkeypatch
+):
+    assert status(DISTILL) == 0
+    assert status("distill --help") == 0
+    assert "[default: 50]" in capsys.readouterr().out
+    step = DetectorModule.training_step
+
+    def stop(self, batch, index):
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(DetectorModule, "training_step", stop)
+    assert status(f"{DISTILL} --resume".replace("--epochs 1", "")) == 130
+    assert "begun with --epochs 1, now 50" in " ".join(capsys.readouterr().out.split())
+
+
 def test_separate_learns_from_pictures_without_labels(place, monkeypatch):
     seen = []
     step = DetectorModule.training_step

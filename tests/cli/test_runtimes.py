@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 from command_line import status, told
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import parse, render
 from yolo_slim.cli import profile
 from yolo_slim.darknet_weights import write_darknet_weights
 from yolo_slim.export.openvino_model import export_openvino
+from yolo_slim.pipeline.darknet_pair import write_darknet_pair
 from yolo_slim.runtime.latency import measure_latency
 from yolo_slim.weights import random_weights
 
@@ -182,6 +184,29 @@ def test_what_is_exported_can_be_evaluated_drawn_and_profiled(place, capsys):
     assert found == [("float.xml", "openvino"), ("int8.xml", "openvino"), ("model", "onnxruntime")]
     sizes = sum((place / name).stat().st_size for name in ("float.xml", "float.bin"))
     assert document["totals"]["file_bytes"] == sizes
+
+
+@pytest.mark.parametrize(
+    "how", ["six third", "--compare six third", "--compare six --compare third"]
+)
+def test_models_to_compare_may_follow_each_other(how, place):
+    shutil.copytree(place / "model", place / "third")
+    assert status(f"profile model {how} --json p.json") == 0
+    document = json.loads((place / "p.json").read_text())
+    assert [row["model"] for row in document["latencies"]] == ["model", "six", "third"]
+    assert list(document["compare"]) == ["six", "third"]
+
+
+def test_the_file_of_a_run_is_that_of_its_bundle(place):
+    """Beside it lie what it began with, answers of a teacher and the like."""
+    for name in ("run/bundle", "run/calibrated", "run/cache/teacher/other"):
+        shutil.copytree(place / "model", place / name)
+    write_darknet_pair(load_bundle(place / "model"), place / "pair")
+    size = (place / "model/model.safetensors").stat().st_size
+    assert status("profile run model pair.cfg --json p.json") == 0
+    document = json.loads((place / "p.json").read_text())
+    assert document["totals"]["file_bytes"] == document["compare"]["model"]["file_bytes"] == size
+    assert document["compare"]["pair.cfg"]["file_bytes"] is None
 
 
 def test_one_model_is_timed_in_several_engines(place, capsys):

@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from typer.main import get_command
 
-from yolo_slim.cli import main
+from yolo_slim.cli import main, zoo
 from yolo_slim.cli.app import app
 
 COMMANDS = dict(get_command(app).commands)
@@ -67,6 +68,37 @@ def test_ctrl_c_is_told_in_a_line():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (130, "error: stopped\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 GB"),
+        torch.cuda.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB"
+        ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["Python", "CPU", "GPU", "library of the GPU"],
+)
+def test_memory_that_is_short_is_told_in_a_line(error, capsys, monkeypatch):
+    def short(*_, **__):
+        raise error
+
+    monkeypatch.setattr(zoo, "check_file", short)
+    status, _, err = told("zoo", capsys)
+    assert status == 1
+    assert err == "error: out of memory: take a smaller --size or --batch-size\n"
+
+
+def test_another_fault_of_a_library_keeps_its_traceback(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(zoo, "check_file", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        main(["zoo"])
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

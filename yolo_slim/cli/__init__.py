@@ -11,6 +11,10 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 from yolo_slim.errors import YoloSlimError
 
+NO_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""What torch and ONNX Runtime say where memory is short: of the CPU, of a GPU, within a library of
+the GPU's."""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
@@ -24,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail("stopped", 130)
     except (MemoryError, RuntimeError) as error:
-        # torch says so by a RuntimeError of its own.
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+        # Told by its text: the classes are those of libraries that take seconds to import.
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in NO_MEMORY):
             raise
         _fail("out of memory: take a smaller --size or --batch-size", 1)
     except OSError as error:

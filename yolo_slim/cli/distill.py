@@ -70,12 +70,14 @@ from yolo_slim.distill.settings import DistillSettings, read_losses, read_taps
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.teaching import Lessons
 
+DEFAULT_EPOCHS = 50
+
 
 def distill(
     student: Student,
     out: RunFolder,
-    epochs: Epochs,
     teacher: Teacher,
+    epochs: Epochs = DEFAULT_EPOCHS,
     method: MethodName = "together",
     loss: LossNames = "overhaul,logits",
     feature_epochs: FeatureEpochs = None,

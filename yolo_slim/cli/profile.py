@@ -37,6 +37,9 @@ from yolo_slim.runtime.latency import Latency, measure_latency
 
 def profile(
     model: RunnableModel,
+    others: Annotated[
+        list[str] | None, typer.Argument(help="More models, timed in alternation.")
+    ] = None,
     weights: WeightsFile = None,
     runtime: Annotated[
         list[str] | None,
@@ -48,7 +51,8 @@ def profile(
     ] = None,
     size: Size = None,
     compare: Annotated[
-        list[str] | None, typer.Option("--compare", help="Another model, timed in alternation.")
+        list[str] | None,
+        typer.Option("--compare", help="The same, as --compare A B or --compare A --compare B."),
     ] = None,
     threads: Threads = None,
     winograd: Winograd = None,
@@ -66,7 +70,8 @@ def profile(
     if winograd is not None:
         sources[direct := f"{model} (direct)"] = sources[model]
         tiles[direct] = None
-    sources |= {other: ModelSource(other, size_px=size) for other in compare or ()}
+    beside = [*(compare or ()), *(others or ())]
+    sources |= {other: ModelSource(other, size_px=size) for other in beside}
     read = [path for source in sources.values() for path in source.files]
     check_file(json, read, only_json=True)
     check_file(markdown, read)
@@ -149,12 +154,6 @@ def _document(
 
 def _totals(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
     total = totals(cfg)
-    path = source.path
-    files = [source.weights or path]
-    if path.is_dir():
-        files = sorted(path.rglob("*.safetensors"))
-    elif source.is_engine_file:
-        files = source.files
     return {
         "parameters": total.parameters,
         "macs": total.macs,
@@ -164,5 +163,5 @@ def _totals(cfg: Cfg, latency: Latency, source: ModelSource) -> dict[str, Any]:
         },
         "traffic_bytes": total.traffic_bytes,
         "latency_ms": latency.median_ms,
-        "file_bytes": sum(f.stat().st_size for f in files if f.is_file()) or None,
+        "file_bytes": source.file_bytes,
     }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import platform
-import subprocess
 from pathlib import Path
 
 import onnxruntime
 import torch
 
 import yolo_slim
+from yolo_slim.commit import commit
 
 
 def circumstances(seed: int, threads: int) -> dict[str, str]:
@@ -18,7 +18,7 @@ def circumstances(seed: int, threads: int) -> dict[str, str]:
     return {
         "device": f"{_cpu_name()}, {threads} threads",
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
+        "commit": commit() or "unknown",
         "seed": str(seed),
         "yolo_slim": yolo_slim.__version__,
         "torch": torch.__version__,
@@ -36,19 +36,3 @@ def _cpu_name() -> str:
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def _commit() -> str:
-    """The commit of the checkout that the package runs from; 'unknown' outside of one."""
-    try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return told.stdout.strip()

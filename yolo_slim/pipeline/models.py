@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from yolo_slim.bundle import CFG, Bundle, bundle_folder, is_bundle, load_bundle, read_names
+from yolo_slim.bundle import CFG, WEIGHTS, Bundle, bundle_folder, is_bundle, load_bundle, read_names
 from yolo_slim.cfg import Cfg, read_cfg, resize
 from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.darknet_weights import read_darknet_weights
@@ -45,6 +45,15 @@ class ModelSource:
         if self.path.suffix == ENGINE_SUFFIX:
             model.append(record_path(self.path))
         return [*model, *(path for path in (self.weights, self.names) if path is not None)]
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Bytes of the numbers: of a bundle's or a cfg's weights, or of what was exported; None
+        where they are on no disk."""
+        files = self.files
+        if not self.is_engine_file:
+            files = [self.weights or bundle_folder(self.path) / WEIGHTS]
+        return sum(file.stat().st_size for file in files if file.is_file()) or None
 
     @property
     def is_engine_file(self) -> bool:

@@ -10,12 +10,23 @@ import typer
 
 from yolo_slim.cli.options import OutFolder, console, progress
 from yolo_slim.data.download import small_coco
-from yolo_slim.data.download.catalogue import CATALOGUE, Archive, Digest, find_parts, find_source
+from yolo_slim.data.download.catalogue import (
+    CATALOGUE,
+    OTHER_NAMES,
+    Archive,
+    Digest,
+    find_parts,
+    find_source,
+)
 from yolo_slim.data.download.obtain import describe, obtain
 from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.files import require_writable
 
-NAMES = (*CATALOGUE, small_coco.NAME)
+NAMES = (
+    *CATALOGUE,
+    *(f"{name} (which is {meant})" for name, meant in OTHER_NAMES.items()),
+    small_coco.NAME,
+)
 
 
 def download(

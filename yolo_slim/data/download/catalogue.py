@@ -167,11 +167,16 @@ CATALOGUE: dict[str, Source] = {
 }
 
 
+OTHER_NAMES = {"voc": "voc2007"}
+"""The year of VOC whose test images are public, which others' numbers are of."""
+
+
 def find_source(name: str) -> Source:
     """The set of that name; of the same names in other letters too. DataError for others."""
-    if name.lower() in CATALOGUE:
-        return CATALOGUE[name.lower()]
-    names = ", ".join(CATALOGUE)
+    known = OTHER_NAMES.get(name.lower(), name.lower())
+    if known in CATALOGUE:
+        return CATALOGUE[known]
+    names = ", ".join((*CATALOGUE, *OTHER_NAMES))
     raise DataError(f"no data set is called {name!r}. Expected {names}, coco-small, or --url.")
 
 
