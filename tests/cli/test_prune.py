@@ -7,8 +7,9 @@ import json
 import pytest
 
 from yolo_slim.bundle import load_bundle
-from yolo_slim.cfg import Conv, Select
-from yolo_slim.cli import main
+from yolo_slim.cfg import Conv, Select, totals
+from yolo_slim.cli import main, size_print
+from yolo_slim.errors import InputError
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_energy, plan_ratio, plan_target
 from yolo_slim.prune.scores import Scoring
@@ -46,6 +47,34 @@ def test_selection_alone_cuts_no_channel(tmp_path, random_bundle, capsys):
     assert "what the blocks read" in capsys.readouterr().out
     cfg = load_bundle(tmp_path / "s").cfg
     assert {len(s.channels) for s in cfg if isinstance(s, Select)} <= {after for after, _ in read}
+
+
+def test_size_and_speed_are_told_before_and_after(tmp_path, model, capsys):
+    command = f"prune {tmp_path}/model --out {tmp_path}/slim"
+    for more, timed in (("", False), ("--latency", True), (f"--json {tmp_path}/told.json", True)):
+        with pytest.raises(SystemExit) as ended:
+            main(f"{command} {more}".split())
+        assert ended.value.code == 0
+        assert (" ms (" in " ".join(capsys.readouterr().out.split())) is timed
+    told = json.loads((tmp_path / "told.json").read_text())
+    for side, folder in (("before", "model"), ("after", "slim")):
+        total = totals(load_bundle(tmp_path / folder).cfg)
+        assert (told[side]["parameters"], told[side]["macs"]) == (total.parameters, total.macs)
+        assert told[side]["latency_ms"] > 0
+        file = tmp_path / folder / "model.safetensors"
+        assert told[side]["file_bytes"] == file.stat().st_size
+
+
+def test_what_cannot_be_timed_is_saved_and_said(tmp_path, model, capsys, monkeypatch):
+    def fails(*_):
+        raise InputError("no such operator")
+
+    monkeypatch.setattr(size_print, "latencies_ms", fails)
+    with pytest.raises(SystemExit) as ended:
+        main(f"prune {tmp_path}/model --out {tmp_path}/slim --json {tmp_path}/told.json".split())
+    assert ended.value.code == 0
+    assert "latency is not measured: no such operator" in capsys.readouterr().out
+    assert json.loads((tmp_path / "told.json").read_text())["after"]["latency_ms"] is None
 
 
 CASES = {

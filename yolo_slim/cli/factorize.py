@@ -15,6 +15,7 @@ from yolo_slim.cli.options import (
     Model,
     OutFolder,
     Seed,
+    Threads,
     WeightsFile,
     console,
     progress,
@@ -24,7 +25,7 @@ from yolo_slim.cli.options import (
 from yolo_slim.cli.prune_effects import typed_of
 from yolo_slim.cli.prune_options import Recalibrate
 from yolo_slim.cli.prune_sweep import DataNames
-from yolo_slim.cli.size_print import print_shrinkage
+from yolo_slim.cli.size_print import Latency, print_shrinkage, sizes_of
 from yolo_slim.cli.step_words import as_option, step_of
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.console import note
@@ -72,6 +73,8 @@ def factorize(
         int, typer.Option(min=1, help="Images that --data and --recalibrate ask.")
     ] = 200,
     seed: Seed = 0,
+    latency: Latency = False,
+    threads: Threads = None,
     json: JsonFile = None,
 ) -> None:
     """Write convolutions as products of thinner ones, by the energy of their kernels; with --data
@@ -102,8 +105,10 @@ def factorize(
     _print(done)
     for text in done.plan.notes:
         note(console, text)
-    print_shrinkage(out, bundle.cfg, done.bundle.cfg)
-    write_json(json, factorize_document(bundle, done))
+    timed = latency or json is not None
+    sizes = sizes_of(bundle, source, done.bundle, out, timed, threads)
+    print_shrinkage(out, sizes)
+    write_json(json, factorize_document(done, sizes))
 
 
 def _print(done: Factorized) -> None:

@@ -28,7 +28,7 @@ from yolo_slim.cli.prune_print import (
 )
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.prune_words import typed_step
-from yolo_slim.cli.size_print import print_shrinkage
+from yolo_slim.cli.size_print import Latency, print_shrinkage, sizes_of
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
@@ -74,6 +74,7 @@ def prune(
     threads: Threads = None,
     sweep: option.Sweep = False,
     sensitivity: option.Sensitivity = False,
+    latency: Latency = False,
     json: JsonFile = None,
 ) -> None:
     """Remove channels, shortcuts included, by what they are worth: |gamma| of their BatchNorms;
@@ -125,5 +126,7 @@ def prune(
     print_zeros(done, granularity)
     for text in done.notes:
         note(console, text)
-    print_shrinkage(out, bundle.cfg, done.bundle.cfg)
-    write_json(json, prune_document(bundle, done))
+    timed = latency or json is not None or target_latency_ms is not None
+    sizes = sizes_of(bundle, source, done.bundle, out, timed, threads)
+    print_shrinkage(out, sizes)
+    write_json(json, prune_document(done, sizes))

@@ -80,6 +80,7 @@ BESIDE = Need(
     ),
     "it is for --layers beside a --ratio or another target, --select or --granularity",
 )
+ONE_CUT = Need(lambda w: not w.sweep, "a sweep measures the latency of every ratio anyhow")
 ASKED = "--importance taylor, --layer-rank similarity or drop-one, --adapt"
 DATA = Need(
     lambda w: w.asks_data,
@@ -105,6 +106,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "images": (DATA,),
     "annotations": (DATA,),
     "n_images": (SOME_IMAGES,),
+    "latency": (ONE_CUT,),
 }
 """Option -> what must hold for it to do something, told in this order."""
 

@@ -6,19 +6,18 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from yolo_slim.bundle import Bundle
 from yolo_slim.pipeline.prune_step import Pruned
-from yolo_slim.pipeline.size import size
+from yolo_slim.pipeline.size import Size
 
 PLAN = "plan.json"
 """In the folder of a step."""
 
 
-def prune_document(before: Bundle, done: Pruned) -> dict[str, Any]:
+def prune_document(done: Pruned, sizes: tuple[Size, Size]) -> dict[str, Any]:
     """Size before and after, and what was decided of each convolution, block and kernel."""
     return {
-        "before": size(before),
-        "after": size(done.bundle),
+        "before": asdict(sizes[0]),
+        "after": asdict(sizes[1]),
         "ratio": None if done.channels is None else done.channels.ratio,
         "notes": list(done.notes),
         "convolutions": _convolutions(done),

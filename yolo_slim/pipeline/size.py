@@ -1,12 +1,28 @@
-"""How large a bundle is, as JSON holds it."""
+"""How large and how fast a bundle is, as JSON holds it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import totals
 
 
-def size(bundle: Bundle) -> dict[str, int]:
-    """Its parameters, and multiply-accumulates of one image."""
-    total = totals(bundle.cfg)
-    return {"parameters": total.parameters, "macs": total.macs}
+@dataclass(frozen=True)
+class Size:
+    """Parameters, and multiply-accumulates of one image; what was not measured is None.
+
+    latency_ms: median of one image in ONNX Runtime. file_bytes: of the file of its numbers.
+    """
+
+    parameters: int
+    macs: int
+    latency_ms: float | None = None
+    file_bytes: int | None = None
+
+    @classmethod
+    def of(
+        cls, bundle: Bundle, latency_ms: float | None = None, file_bytes: int | None = None
+    ) -> Size:
+        total = totals(bundle.cfg)
+        return cls(total.parameters, total.macs, latency_ms, file_bytes)

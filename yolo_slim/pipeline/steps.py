@@ -37,6 +37,7 @@ from yolo_slim.pipeline.recipe_steps import (
     TrainStep,
 )
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, score
+from yolo_slim.pipeline.size import Size
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
@@ -211,12 +212,14 @@ class StepRunner:
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
         done = run_prune(bundle, step, self._around())
-        self._keep_plan(folder, done.notes, prune_document(bundle, done))
+        sizes = Size.of(bundle), Size.of(done.bundle)
+        self._keep_plan(folder, done.notes, prune_document(done, sizes))
         return done.bundle
 
     def _factorize(self, step: FactorizeStep, bundle: Bundle, folder: Path) -> Bundle:
         done = run_factorize(bundle, step, self._around())
-        self._keep_plan(folder, done.plan.notes, factorize_document(bundle, done))
+        sizes = Size.of(bundle), Size.of(done.bundle)
+        self._keep_plan(folder, done.plan.notes, factorize_document(done, sizes))
         return done.bundle
 
     def _around(self) -> Surroundings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +17,23 @@ from yolo_slim.weights import random_weights
 ROUNDS = 5
 
 
-def bundle_latency_ms(bundle: Bundle, threads: int, seconds_per_round: float = 0.4) -> float:
-    """Median milliseconds for one image."""
+def latencies_ms(
+    bundles: Mapping[str, Bundle], threads: int, seconds_per_round: float = 0.4
+) -> dict[str, float]:
+    """Median milliseconds for one image of each, timed in alternation."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        export_onnx(bundle, path)
-        opener = partial(OnnxSession, path, threads)
-        return measure_latency({"it": opener}, ROUNDS, seconds_per_round)["it"].median_ms
+        openers = {}
+        for number, (name, bundle) in enumerate(bundles.items()):
+            path = Path(folder) / f"{number}.onnx"
+            export_onnx(bundle, path)
+            openers[name] = partial(OnnxSession, path, threads)
+        found = measure_latency(openers, ROUNDS, seconds_per_round)
+        return {name: latency.median_ms for name, latency in found.items()}
+
+
+def bundle_latency_ms(bundle: Bundle, threads: int, seconds_per_round: float = 0.4) -> float:
+    """The same of one."""
+    return latencies_ms({"it": bundle}, threads, seconds_per_round)["it"]
 
 
 def cfg_latency_ms(cfg: Cfg, threads: int, seconds_per_round: float = 0.4) -> float:
