@@ -106,8 +106,23 @@ def test_options_reach_the_plan(options, model, tmp_path):
     assert any(row["held"] for row in told["convolutions"])
 
 
+@pytest.mark.parametrize("floor", ["--layer-keep 0.5", "--multiple 16", "--layer-keep 1"])
+def test_a_ratio_out_of_reach_names_the_largest_and_writes_nothing(floor, model, tmp_path, capsys):
+    command = f"prune {tmp_path}/model --out {tmp_path}/slim {floor} --ratio"
+    with pytest.raises(SystemExit) as ended:
+        main(f"{command} 0.99".split())
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "--ratio 0.99 is out of reach" in told and floor in told
+    assert not (tmp_path / "slim").exists()
+    largest = told.split("at most ")[1].split(" of the channels")[0]
+    with pytest.raises(SystemExit) as ended:
+        main(f"{command} {largest}".split())
+    assert ended.value.code == 0
+
+
 def test_a_floor_that_decides_is_told(model, tmp_path, capsys):
-    pruned_widths(tmp_path, "--ratio 0.9 --layer-keep 0.5")
+    pruned_widths(tmp_path, "--ratio 0.4 --layer-keep 0.5")
     printed = " ".join(capsys.readouterr().out.split())
     (told,) = json.loads((tmp_path / "told.json").read_text())["notes"]
     assert f"note: {told}" in printed and "the largest --ratio without that is 0." in told

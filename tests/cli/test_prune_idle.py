@@ -40,12 +40,8 @@ def notes(command: str, capsys) -> list[str]:
     ("options", "told"),
     [
         ("--energy 0.001", "no channel went: no layer has channels weak enough for --energy 0.001"),
-        ("--multiple 100000", f"no channel went: rounding to --multiple 100000 {KEPT}"),
-        ("--multiple 100000 --rounding nearest", "no channel went: rounding to --multiple 100000"),
         ("--ratio 0", "no channel went: --ratio 0 of "),
         ("--ratio 0.00001", "no channel went: --ratio 1e-05 of "),
-        ("--layer-keep 1", f"no channel went: --layer-keep 1 {KEPT}"),
-        ("--layer-keep 1 --multiple 8", f"no channel went: --layer-keep 1 {KEPT}"),
         ("--target-macs 1", "no channel went: the target is met without any"),
         ("--layers 6 --target-params 0.99", "no channel went: the target is met without any"),
         ("--granularity weight --ratio 0", "nothing became 0: --ratio 0 "),
@@ -87,8 +83,3 @@ def test_zeros_that_were_there_are_told(place, capsys):
 )
 def test_a_cut_that_cuts_does_not(options, place, capsys):
     assert not [note for note in notes(f"prune model {options}", capsys) if "no channel" in note]
-
-
-def test_a_floor_that_no_ratio_avoids_names_none(place, capsys):
-    (note,) = notes("prune model --ratio 0.3 --layer-keep 0.99 --normalize layer", capsys)
-    assert note.endswith("the floor, not the scores, decides there; no --ratio is without that")

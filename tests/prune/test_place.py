@@ -17,6 +17,7 @@ from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import (
     LOOK_BACK,
     ceiling,
+    largest_ratio,
     plan_cost,
     plan_energy,
     plan_ratio,
@@ -90,6 +91,31 @@ def test_a_ratio_beyond_the_floors_is_done_and_told(chain):
     safe = float(told.split("the largest --ratio without that is ")[1])
     assert safe == 0.166  # 2 of 12, rounded down
     assert plan_ratio(bundle, safe, RAW, Limits(layer_keep=0.5)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("limits", "by"),
+    [
+        (Limits(layer_keep=1), "--layer-keep 1"),
+        (Limits(layer_keep=1, multiple=8), "--layer-keep 1"),
+        (Limits(multiple=100), "rounding to --multiple 100"),
+        (Limits(multiple=100, rounding="nearest"), "rounding to --multiple 100"),
+    ],
+)
+def test_what_keeps_all_is_told(limits, by, chain):
+    bundle = chain([1.0, 2, 3, 4], [5.0, 6, 7, 8])
+    plan = plan_ratio(bundle, 0.5, RAW, limits)
+    assert plan.keep.all() and largest_ratio(bundle, RAW, limits) == 0
+    assert plan.notes == (f"no channel went: {by} keeps all that would have gone",)
+
+
+@pytest.mark.parametrize("layer_keep", [0, 0.25, 0.5, 0.75])
+def test_at_the_largest_ratio_every_layer_is_at_its_floor(layer_keep, chain):
+    bundle = chain([1.0, 2, 3, 4], [5.0, 6, 7, 8])
+    limits = Limits(layer_keep=layer_keep)
+    largest = largest_ratio(bundle, RAW, limits)
+    assert largest == min(1 - layer_keep, 0.75)  # nothing ends with no channel at all
+    assert plan_ratio(bundle, largest, RAW, limits).ratio <= largest
 
 
 def test_ties_are_broken_in_the_order_of_the_cfg(chain):

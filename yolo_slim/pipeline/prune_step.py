@@ -9,14 +9,24 @@ from functools import partial
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Block, Cfg, Conv, drop_blocks, totals
 from yolo_slim.data.dataset import Dataset
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_options import Dense, placements
-from yolo_slim.pipeline.pruning import Progress, Surroundings, make_plan, numbers_on, prune_bundle
+from yolo_slim.pipeline.pruning import (
+    Progress,
+    Surroundings,
+    limits_of,
+    make_plan,
+    numbers_on,
+    prune_bundle,
+    scoring_of,
+)
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import input_batches
 from yolo_slim.prune.entrances import Kept, plan_entrances, take_entrances
 from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
+from yolo_slim.prune.place import largest_ratio
 from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.recalibrate import require_some
 
@@ -67,7 +77,7 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
 
 def require_possible(bundle: Bundle, step: PruneStep) -> None:
     """Raises InputError for what no weights could change: more layers than there are, a target
-    that no choice of channels reaches, dense sections that are none."""
+    or a ratio that no choice of channels reaches, dense sections that are none."""
     if step.layers is not None:
         count_layers(bundle, step.layers)
     if step.select is not None:
@@ -76,7 +86,21 @@ def require_possible(bundle: Bundle, step: PruneStep) -> None:
         zero_weights(bundle, "2:4", dense=dense_sections(bundle.cfg, step.dense))
     elif placements(step) and not (step.layers and step.order == "layers-first"):
         if step.target_latency_ms is None:  # which would have to be measured
-            make_plan(bundle, step.model_copy(update={"importance": "gamma"}), _NOTHING)
+            by_gamma = step.model_copy(update={"importance": "gamma"})
+            make_plan(bundle, by_gamma, _NOTHING)
+            _require_ratio(bundle, by_gamma)
+
+
+def _require_ratio(bundle: Bundle, step: PruneStep) -> None:
+    if step.ratio is None:
+        return
+    largest = largest_ratio(bundle, scoring_of(bundle, step, _NOTHING), limits_of(step))
+    if step.ratio > largest:
+        multiple = f" and --multiple {step.multiple}" if step.multiple > 1 else ""
+        raise InputError(
+            f"--ratio {step.ratio:g} is out of reach: at most {largest:g} of the channels can go "
+            f"with --layer-keep {step.layer_keep:g}{multiple}"
+        )
 
 
 def needs_images(step: PruneStep) -> bool:

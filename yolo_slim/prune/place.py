@@ -47,6 +47,16 @@ def plan_ratio(
     return replace(plan, notes=tuple(f"{note}; {told}" for note in plan.notes))
 
 
+def largest_ratio(
+    bundle: Bundle, scoring: Scoring = DEFAULT_SCORING, limits: Limits = USUAL
+) -> float:
+    """What share of the classes that may go can go, once the limits have added theirs back; floored
+    to a thousandth."""
+    placer = Placer(bundle, scoring, limits)
+    n_gone = int((~placer.dropping(placer.n_decided).keep).sum())
+    return math.floor(1000 * n_gone / max(placer.n_decided, 1)) / 1000
+
+
 def ceiling(bundle: Bundle, scoring: Scoring = DEFAULT_SCORING, limits: Limits = USUAL) -> float:
     """The largest ratio at which every layer keeps its floor by its own scores.
 
