@@ -20,6 +20,8 @@ COMMANDS = {
     "profile": "profile model", "scale": "scale yolov3-nano --search",
     "export_trt": "export_trt model --out x.engine", "factorize": "factorize model --out x",
     "quantize": "quantize model --out x " + TWO,
+    "train": "train model --epochs 1 --out x " + TWO,
+    "distill": "distill model --teacher model --out x " + TWO,
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
