@@ -9,7 +9,8 @@ import pytest
 from command_line import status
 from typer.main import get_command
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cfg import totals
 from yolo_slim.cli.app import app
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -22,6 +23,8 @@ COMMANDS = {
     "quantize": "quantize model --out x " + TWO,
     "train": "train model --epochs 1 --out x " + TWO,
     "distill": "distill model --teacher model --out x " + TWO,
+    "convert": "convert model --out x", "export_onnx": "export_onnx model --out x.onnx",
+    "export_openvino": "export_openvino model --out x.xml",
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
@@ -53,6 +56,32 @@ def test_every_verb_with_json_was_asked():
     commands |= {f"data {name}": c for name, c in commands.pop("data").commands.items()}
     found = {name for name, c in commands.items() if any("--json" in p.opts for p in c.params)}
     assert found == COMMANDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("convert model --out x.json", "x.json"),
+        ("convert model --darknet x", "x.cfg"),
+        ("export_onnx model --out x.onnx", "x.onnx"),
+        ("export_openvino model --out x.xml", "x.bin"),
+    ],
+)
+def test_what_the_command_itself_writes_is_another_file(command, file, place, capsys):
+    assert status(f"{command} --json {file}") == 2
+    assert f"{file} would replace {file}" in capsys.readouterr().err
+    assert not list(place.glob("x.*"))
+
+
+def test_convert_tells_what_it_wrote(place):
+    assert status("convert model --out b --json b.json") == 0
+    assert status("convert model --darknet pair --json pair.json") == 0
+    bundle, pair = (json.loads((place / f).read_text()) for f in ("b.json", "pair.json"))
+    assert (bundle["written"], pair["written"]) == (["b"], ["pair.cfg", "pair.weights"])
+    counts = totals(load_bundle(place / "model").cfg)
+    for told, file in ((bundle, "b/model.safetensors"), (pair, "pair.weights")):
+        assert (told["parameters"], told["macs"]) == (counts.parameters, counts.macs)
+        assert told["file_bytes"] == (place / file).stat().st_size
 
 
 @pytest.mark.parametrize("there", ["", "\n", '{"AP": 0.3}', "[]"])
