@@ -28,6 +28,7 @@ COMMANDS = {
     "export_openvino": "export_openvino model --out x.xml",
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
+    "data digits": "data digits --out x", "data download": "data download coco --out x",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
 }  # fmt: skip
 
@@ -52,11 +53,11 @@ def test_another_file_is_kept(verb, place, capsys):
     assert {path.name for path in place.iterdir()} == {"model", "thesis.txt"}
 
 
-def test_every_verb_with_json_was_asked():
+def test_every_verb_has_json_and_was_asked():
     commands = dict(get_command(app).commands)
     commands |= {f"data {name}": c for name, c in commands.pop("data").commands.items()}
     found = {name for name, c in commands.items() if any("--json" in p.opts for p in c.params)}
-    assert found == COMMANDS.keys()
+    assert found == commands.keys() == COMMANDS.keys()
 
 
 @pytest.mark.parametrize(
