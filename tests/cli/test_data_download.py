@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import json
 import threading
 import zipfile
 
 import pytest
 
 from yolo_slim.cli import main
+from yolo_slim.data.download.catalogue import find_source
+from yolo_slim.data.download.stamps import write_stamps
 
 SUM = "0" * 64
 
@@ -31,8 +34,11 @@ def packed(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-FILES = {"/good.zip": packed({"a/b.txt": b"hello"}), "/slip.zip": packed({"../evil": b"x"}),
-         "/text.zip": b"hello"}  # fmt: skip
+FILES = {
+    "/good.zip": packed({"a/b.txt": b"hello", "a/c.png": b""}),
+    "/slip.zip": packed({"../evil": b"x"}),
+    "/text.zip": b"hello",
+}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,8 +76,33 @@ def test_any_archive_by_its_checksum(url, tmp_path, capsys):
     command = f"data download --url {url}/good.zip --sha256 {sha256('good.zip').upper()} --out set"
     assert run(command, capsys)[0] == 0
     assert (tmp_path / "set" / "good" / "a" / "b.txt").read_bytes() == b"hello"
-    status, out, _ = run(command, capsys)
+    status, out, _ = run(f"{command} --json told.json", capsys)
     assert status == 0 and "is there already" in out
+    assert json.loads((tmp_path / "told.json").read_text()) == {
+        "out": "set", "name": None, "description": None, "folders": ["good"],
+        "images": {"good": 1},
+    }  # fmt: skip
+    status, _, err = run(f"{command} --json set/unpacked.json", capsys)
+    assert status == 2 and "set/unpacked.json would replace" in err
+
+
+def test_json_counts_the_pictures_of_a_set_by_name(tmp_path, capsys, monkeypatch):
+    """As if all had come before; masks are no pictures to train on."""
+    monkeypatch.chdir(tmp_path)
+    source, there = find_source("voc2007"), {}
+    for archive in source.parts.values():
+        there[archive.folder] = str(archive.digest)
+        for name in ("JPEGImages/a.jpg", "SegmentationClass/a.png"):
+            path = tmp_path / "set" / archive.folder / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"")
+    write_stamps(tmp_path / "set", there)
+    assert run("data download voc --out set --json told.json", capsys)[0] == 0
+    assert json.loads((tmp_path / "told.json").read_text()) == {
+        "out": "set", "name": "voc2007", "description": None,
+        "folders": ["trainval2007", "test2007"],
+        "images": {"trainval2007/JPEGImages": 1, "test2007/JPEGImages": 1},
+    }  # fmt: skip
 
 
 def test_a_wrong_checksum_is_status_1_and_leaves_nothing(url, tmp_path, capsys):

@@ -35,9 +35,11 @@ def place(tmp_path: Path, monkeypatch) -> Path:
 
 
 def test_together_with_another_backbone(place):
-    assert status(DISTILL) == 0
+    assert status(f"{DISTILL} --json t.json") == 0
     (event,) = load_bundle(place / "t/bundle").history
     assert event.settings["loss"] == "overhaul=0.5,logits=1"
+    told = json.loads((place / "t.json").read_text())
+    assert (told["bundle"], told["epochs"]) == ("t/bundle", 1) and told["totals"]["parameters"] > 0
 
 
 def test_without_a_number_of_epochs_it_takes_the_default_and_says_so_at_a_resume(

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from command_line import status, told
 from head_zoo import head_cfg, images
 from kitchen_sink import classifier
 
+from yolo_slim.bundle import load_bundle
+from yolo_slim.cfg import totals
 from yolo_slim.quantize.calibrate import quantize
 
 
@@ -31,6 +34,27 @@ def place(tmp_path: Path, random_bundle, monkeypatch) -> Path:
     cv2.imwrite(str(tmp_path / "a.png"), noise)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("int8 --int8 tensorrt --half --dynamic-batch", {"int8": "tensorrt", "half": True}),
+        ("model --output boxes", {"int8": None, "half": False, "gives": "boxes"}),
+        ("model --nms", {"gives": "detections"}),
+    ],
+)
+def test_json_tells_what_the_file_takes_and_gives(options, expected, place):
+    assert status(f"export_onnx {options} --out x.onnx --json x.json") == 0
+    document = json.loads((place / "x.json").read_text())
+    path = place / "x.onnx"
+    assert document.items() >= {**expected, "file": "x.onnx"}.items()
+    assert document["file_bytes"] == path.stat().st_size
+    counts = totals(load_bundle(place / options.split()[0]).cfg)
+    assert (document["parameters"], document["macs"]) == (counts.parameters, counts.macs)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for key, tensors in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        assert document[key] == [{"name": t.name, "shape": t.shape} for t in tensors]
 
 
 REFUSED = {

@@ -9,7 +9,8 @@ import pytest
 from command_line import status
 from typer.main import get_command
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cfg import totals
 from yolo_slim.cli.app import app
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -20,8 +21,14 @@ COMMANDS = {
     "profile": "profile model", "scale": "scale yolov3-nano --search",
     "export_trt": "export_trt model --out x.engine", "factorize": "factorize model --out x",
     "quantize": "quantize model --out x " + TWO,
+    "train": "train model --epochs 1 --out x " + TWO,
+    "distill": "distill model --teacher model --out x " + TWO,
+    "detect": "detect model a.png --out x",
+    "convert": "convert model --out x", "export_onnx": "export_onnx model --out x.onnx",
+    "export_openvino": "export_openvino model --out x.xml",
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
+    "data digits": "data digits --out x", "data download": "data download coco --out x",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
 }  # fmt: skip
 
@@ -46,11 +53,37 @@ def test_another_file_is_kept(verb, place, capsys):
     assert {path.name for path in place.iterdir()} == {"model", "thesis.txt"}
 
 
-def test_every_verb_with_json_was_asked():
+def test_every_verb_has_json_and_was_asked():
     commands = dict(get_command(app).commands)
     commands |= {f"data {name}": c for name, c in commands.pop("data").commands.items()}
     found = {name for name, c in commands.items() if any("--json" in p.opts for p in c.params)}
-    assert found == COMMANDS.keys()
+    assert found == commands.keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("convert model --out x.json", "x.json"),
+        ("convert model --darknet x", "x.cfg"),
+        ("export_onnx model --out x.onnx", "x.onnx"),
+        ("export_openvino model --out x.xml", "x.bin"),
+    ],
+)
+def test_what_the_command_itself_writes_is_another_file(command, file, place, capsys):
+    assert status(f"{command} --json {file}") == 2
+    assert f"{file} would replace {file}" in capsys.readouterr().err
+    assert not list(place.glob("x.*"))
+
+
+def test_convert_tells_what_it_wrote(place):
+    assert status("convert model --out b --json b.json") == 0
+    assert status("convert model --darknet pair --json pair.json") == 0
+    bundle, pair = (json.loads((place / f).read_text()) for f in ("b.json", "pair.json"))
+    assert (bundle["written"], pair["written"]) == (["b"], ["pair.cfg", "pair.weights"])
+    counts = totals(load_bundle(place / "model").cfg)
+    for told, file in ((bundle, "b/model.safetensors"), (pair, "pair.weights")):
+        assert (told["parameters"], told["macs"]) == (counts.parameters, counts.macs)
+        assert told["file_bytes"] == (place / file).stat().st_size
 
 
 @pytest.mark.parametrize("there", ["", "\n", '{"AP": 0.3}', "[]"])

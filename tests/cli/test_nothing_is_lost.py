@@ -78,6 +78,8 @@ def status(command: str) -> int:
 TWO = "--images pictures --annotations two.json"
 REFUSED = {
     "pictures over themselves": ("detect model pictures --out pictures", "pictures/a.jpg"),
+    "records by json": (
+        "detect model pictures --out x --json x/detections.jsonl", "x/detections.jsonl"),
     "pictures through a link": ("detect model link --out pictures", "link/a.jpg"),
     "pictures into a link": ("detect model pictures --out link", "pictures/a.jpg"),
     "a link to a picture": ("detect model linked.jpg pictures --out pictures", "a.jpg"),
@@ -159,7 +161,7 @@ def test_a_corrupt_picture_among_good_ones_is_passed_over_and_told(place, capsys
     content = (place / "pictures" / "c.jpg").read_bytes()
     (place / "pictures" / "b.jpg").write_bytes(content[: len(content) // 2])
     (place / "pictures" / "b.png").unlink()
-    assert status("detect model pictures --out out") == 1
+    assert status("detect model pictures --out out --json told.json") == 1
     captured = capsys.readouterr()
     assert "passed over: pictures/b.jpg" in captured.out
     assert captured.err.startswith("error: 1 of 3 files")
@@ -167,6 +169,10 @@ def test_a_corrupt_picture_among_good_ones_is_passed_over_and_told(place, capsys
     assert [json.loads(line)["name"] for line in lines] == ["a", "c"]
     assert {path.name for path in (place / "out").iterdir()} == {
         "a.jpg", "c.jpg", "detections.jsonl"}  # fmt: skip
+    told = json.loads((place / "told.json").read_text())
+    assert told["pictures"] == [json.loads(line) for line in lines]
+    assert told["objects"] == sum(len(picture["detections"]) for picture in told["pictures"])
+    assert (told["frames"], told["videos"], len(told["passed_over"])) == (2, [], 1)
 
 
 def test_a_video_that_ends_early_is_told_with_both_numbers(place, capsys, monkeypatch):
@@ -192,10 +198,15 @@ def test_ctrl_c_keeps_what_was_detected(place, capsys, monkeypatch):
 
     whole = detect.frames
     monkeypatch.setattr(detect, "frames", interrupted)
-    assert status("detect model my.mp4 --out out") == 130
+    assert status("detect model my.mp4 --out out --json told.json --conf 0.01") == 130
     assert "stopped after 5 frames" in capsys.readouterr().err
     assert len((place / "out" / "detections.jsonl").read_text().splitlines()) == 5
     assert len(list(whole("out/my.mp4"))) == 5
+    told = json.loads((place / "told.json").read_text())
+    (video,) = told["videos"]
+    assert (video["name"], video["frames"], video["objects"]) == ("my", 5, told["objects"])
+    assert video["frames_per_second"] > 0 and told["written"] == ["out/my.mp4"]
+    assert (told["runtime"], told["pictures"], told["frames"]) == ("torch", [], 5)
 
 
 @pytest.mark.parametrize("command", ["train yolov3-nano --epochs 1 --out x ", "quantize model "])

@@ -191,11 +191,18 @@ def test_a_stopped_training_goes_on(place, monkeypatch, capsys):
     with monkeypatch.context() as patched:
         patched.setattr(DetectorModule, "training_step", stopped)
         assert status(QAT) == 130
-    assert status(QAT) == 2  # without --resume
-    assert status(f"{QAT} --resume") == 0
+    assert status(f"{QAT} --json t.json") == 2  # without --resume
+    assert not (place / "t.json").exists()
+    assert status(f"{QAT} --resume --json t.json") == 0
     resumed = load_bundle(place / "t/bundle")
-    assert status(QAT.replace("--out t", "--out whole")) == 0
+    assert status(QAT.replace("--out t", "--out whole") + " --json whole.json") == 0
     whole = load_bundle(place / "whole/bundle")
+    told, of_whole = (json.loads((place / name).read_text()) for name in ("t.json", "whole.json"))
+    assert told["bundle"] == "t/bundle" and told["epochs"] == 2
+    assert told["AP"] == of_whole["AP"] is not None and told["totals"] == of_whole["totals"]
+    int8 = {row["index"] for row in told["convolutions"] if row["int8"]}
+    assert int8 == set(resumed.precision.convs)
+    assert of_whole["warnings"] and not told["warnings"]  # of a calibration that was kept
     assert resumed.precision == whole.precision
     assert all((resumed.weights[k] == whole.weights[k]).all() for k in whole.weights)
 

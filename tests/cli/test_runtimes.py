@@ -167,7 +167,7 @@ def test_profile_says_where_int8_is_imitated(place, capsys):
 def test_what_is_exported_can_be_evaluated_drawn_and_profiled(place, capsys):
     for command in (
         "export_openvino model --out float.xml",
-        f"export_openvino model --out int8.xml --int8 --n-images 3 {TWO}",
+        f"export_openvino model --out int8.xml --int8 --n-images 3 --json x.json {TWO}",
         f"evaluate float.xml --json float.json {TWO}",
         f"evaluate int8.xml --runtime openvino-f32 --json int8.json {TWO}",
         "detect int8.xml images --out seen",
@@ -177,6 +177,13 @@ def test_what_is_exported_can_be_evaluated_drawn_and_profiled(place, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "1 convolutions in INT8, ranges from 3 images" in out
     assert "3 images are few" in out
+    told = json.loads((place / "x.json").read_text())
+    assert (told["file"], told["int8"]) == ("int8.xml", "nncf")
+    assert told["file_bytes"] == sum(
+        (place / f"int8{end}").stat().st_size for end in (".xml", ".bin")
+    )
+    assert told["inputs"] == [{"name": "images", "shape": [1, 3, 32, 32]}]
+    assert told["outputs"] == [{"name": "head_0", "shape": [1, 14, 8, 8]}]
     assert json.loads((place / "float.json").read_text())["runtime"] == "openvino"
     assert json.loads((place / "int8.json").read_text())["runtime"] == "openvino-f32"
     document = json.loads((place / "profile.json").read_text())

@@ -16,6 +16,7 @@ import pytest
 from command_line import status
 
 from yolo_slim.bundle import Bundle, load_bundle
+from yolo_slim.cfg import totals
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -148,6 +149,9 @@ def test_heads_are_made_for_other_classes(place, capsys):
         ("--sparsity 0.1 --sparsity-schedule sometimes", "sometimes"),
         ("--cache tape", "tape"),
         ("--show-batch pictures", "pictures is a folder"),
+        ("--json boxes.json", "boxes.json would replace boxes.json"),
+        ("--show-batch a.png --json a.png", "a.png would replace a.png"),
+        ("--profile-steps 3 --json a.json", "--profile-steps trains nothing"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_left(place, options, told, capsys):
@@ -182,6 +186,40 @@ def test_a_sparse_training_tells_what_may_go_and_what_it_costs(place, capsys):
         "sparsity": 0.02, "sparsity_schedule": "local", "sparsity_weight": "macs",
         "sparsity_penalty": "group", "sparsity_step": "sign",
     }  # fmt: skip
+
+
+def test_json_tells_what_came_of_it_with_the_numbers_of_evaluate(place):
+    side = "{images: pictures, annotations: boxes.json}"
+    (place / "my.yaml").write_text(f"train: {side}\nval: {side}\n")
+    described = TRAIN.replace("--images pictures --annotations boxes.json", "--data my.yaml")
+    assert status(f"{described} --json t.json") == 0
+    told = json.loads((place / "t.json").read_text())
+    assert status("evaluate t --data my.yaml --runtime torch --json e.json") == 0
+    evaluated = json.loads((place / "e.json").read_text())
+    numbers = {key: told[key] for key in evaluated if key not in ("model", "runtime")}
+    assert numbers == pytest.approx({key: evaluated[key] for key in numbers}, abs=1e-3)
+    assert len(numbers) == 13
+    cfg = load_bundle(place / "t/bundle").cfg
+    assert {key: told[key] for key in told if key not in numbers} == {
+        "out": "t", "bundle": "t/bundle", "epochs": 2,
+        "totals": {
+            "parameters": totals(cfg).parameters, "macs": totals(cfg).macs,
+            "file_bytes": (place / "t/bundle/model.safetensors").stat().st_size,
+        },
+    }  # fmt: skip
+
+
+def test_json_without_validation_has_no_numbers_and_is_of_the_first_process(place, monkeypatch):
+    assert status(f"{TRAIN} --json t.json") == 0
+    assert json.loads((place / "t.json").read_text()).keys() == {
+        "out",
+        "bundle",
+        "epochs",
+        "totals",
+    }
+    monkeypatch.setattr("yolo_slim.cli.training.is_first_process", lambda: False)
+    assert status(f"{TRAIN.replace('--out t', '--out u')} --json u.json") == 0
+    assert not (place / "u.json").exists()
 
 
 def test_a_finished_training_is_left_as_it_is(place, capsys):

@@ -52,7 +52,8 @@ def test_a_classifier_learns_and_a_detector_takes_its_backbone(digits, tmp_path,
     out = tmp_path / "run"
     with pytest.raises(SystemExit) as ended:
         main(["train", str(tmp_path / "small.cfg"), "--data", str(digits), "--epochs", "8",
-              "--lr", "1e-2", "--flip", "0", "--out", str(out)])  # fmt: skip
+              "--lr", "1e-2", "--flip", "0", "--out", str(out),
+              "--json", str(tmp_path / "trained.json")])  # fmt: skip
     assert ended.value.code == 0
     assert "top1" in capsys.readouterr().out
     trained = load_bundle(out / "bundle")
@@ -67,6 +68,8 @@ def test_a_classifier_learns_and_a_detector_takes_its_backbone(digits, tmp_path,
         main(["evaluate", str(out), "--data", str(digits), "--json", str(table)])
     assert ended.value.code == 0
     assert json.loads(table.read_text())["top1"] == scores["top1"]
+    told = json.loads((tmp_path / "trained.json").read_text())
+    assert (told["epochs"], told["top1"], told["top5"]) == (8, scores["top1"], scores["top5"])
 
     detector = parse(
         SMALL.split("[avgpool]")[0] + "[convolutional]\nfilters=18\nsize=1\nactivation=linear\n"

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from yolo_slim.cfg import totals
 from yolo_slim.cli.options import (
     BackboneSource,
+    JsonFile,
     Model,
     NamesFile,
     Size,
@@ -17,11 +17,13 @@ from yolo_slim.cli.options import (
     console,
     tell_notes,
     with_backbone,
+    write_json,
 )
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.darknet_pair import Reader, pair_paths, write_darknet_pair
 from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.size import size as parameters_and_macs
 from yolo_slim.report.table import human
 
 
@@ -42,6 +44,7 @@ def convert(
         bool,
         typer.Option("--allow-extensions", help="Write a pair that Darknet itself cannot run."),
     ] = False,
+    json: JsonFile = None,
 ) -> None:
     """Between bundles and Darknet's pairs of .cfg and .weights; imports a trained backbone."""
     if (out is None) == (darknet is None):
@@ -49,19 +52,24 @@ def convert(
     source = ModelSource(model, weights, names, size)
     sources = [*source.files, Path(backbone_weights) if backbone_weights else None]
     if out is not None:
+        targets = [out]
         check_bundle(out, sources)
     else:
         assert darknet is not None
-        for path in pair_paths(darknet):
+        targets = [*pair_paths(darknet)]
+        for path in targets:
             check_file(path, sources)
+    check_file(json, [*sources, *targets], only_json=True)
     bundle = load_model(source, untrained=backbone_weights is not None)
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, backbone_weights)
     if out is not None:
         save_bundle(bundle, out)
-        written = str(out)
     else:
         assert darknet is not None
-        pair = write_darknet_pair(bundle, darknet, reader, allow_extensions)
-        written = ", ".join(str(path) for path in pair)
-    console.print(f"{written}: {human(totals(bundle.cfg).parameters)} parameters")
+        write_darknet_pair(bundle, darknet, reader, allow_extensions)
+    written = [str(path) for path in targets]
+    told = parameters_and_macs(bundle)
+    console.print(f"{', '.join(written)}: {human(told['parameters'])} parameters")
+    made = ModelSource(written[0], targets[1] if darknet is not None else None)
+    write_json(json, {"written": written, **told, "file_bytes": made.file_bytes})

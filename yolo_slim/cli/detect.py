@@ -11,6 +11,7 @@ import typer
 
 from yolo_slim.cli.options import (
     Conf,
+    JsonFile,
     NamesFile,
     Nms,
     OutFolder,
@@ -25,8 +26,9 @@ from yolo_slim.cli.options import (
     progress,
     tell_session,
     tile_choice,
+    write_json,
 )
-from yolo_slim.cli.targets import require_kept
+from yolo_slim.cli.targets import check_file, require_kept
 from yolo_slim.console import warn
 from yolo_slim.data.image import read_image
 from yolo_slim.errors import DataError, Interrupted, RunError
@@ -36,6 +38,7 @@ from yolo_slim.video.draw import draw
 from yolo_slim.video.records import record_file
 from yolo_slim.video.sink import Sink, picture_name, video_name
 from yolo_slim.video.source import frames, is_picture, source_files
+from yolo_slim.video.tally import Tally
 
 ALL_BUT_ROUNDING = 0.99
 """Some containers tell their length in seconds alone: a frame more or less is no damage."""
@@ -56,19 +59,23 @@ def detect(
     nms: Nms = 0.45,
     threads: Threads = None,
     winograd: Winograd = None,
+    json: JsonFile = None,
 ) -> None:
     """Draw what the model finds; boxes also go to OUT/detections.jsonl."""
     model_source = ModelSource(model, weights, names, size)
     records = out / "detections.jsonl"
     files = [path for address in source for path in source_files(address)]
     drawn = [out / (picture_name if is_picture(p) else video_name)(p.stem) for p in files]
-    require_kept([*drawn, records], [*files, *model_source.files])
+    read = [*files, *model_source.files]
+    require_kept([*drawn, records], read)
+    check_file(json, [*read, *drawn, records], only_json=True)
     with open_session(model_source, runtime, threads, tile_choice(winograd)) as session:
         tell_session(session, conf, nms)
         class_names = session.names
         detector = Detector(session, conf, nms, resize_mode=resize)
         broken: list[DataError] = []
         streams = [frames(s, _read_upright, broken.append) for s in source]
+        tally = Tally()
         n_boxes = 0
         times_ms: list[float] = []
         stopped = False
@@ -78,12 +85,12 @@ def detect(
                     name = Path(address).name
                     with progress(f"detect {name}") as advance:
                         n_read, promised = 0, None
-                        for frame in stream:
+                        for frame in tally.watch(stream):
                             started = time.perf_counter()
                             found = detector([frame.image_bgr])[0]
                             took_ms = (time.perf_counter() - started) * 1e3
                             sink.write(frame, draw(frame.image_bgr, found, class_names))
-                            record(frame, found)
+                            tally.add(frame, record(frame, found))
                             times_ms.append(took_ms)
                             n_boxes += len(found)
                             n_read = frame.index + 1
@@ -102,6 +109,12 @@ def detect(
         f"{n_boxes} objects in {len(times_ms)} frames; {middle:.1f} ms a frame (median, in "
         f"{session.runtime}, with resizing and suppression)"
     )
+    write_json(json, {
+        "model": model, "runtime": session.runtime, "written": [str(p) for p in sink.written],
+        "frames": len(times_ms), "objects": n_boxes, "ms_a_frame": middle,
+        "pictures": tally.pictures, "videos": tally.videos,
+        "passed_over": [str(error) for error in broken],
+    })  # fmt: skip
     for error in broken:
         console.print(f"passed over: {error}")
     if stopped:

@@ -20,6 +20,7 @@ from yolo_slim.cli.options import (
     BackboneSource,
     Data,
     Images,
+    JsonFile,
     NamesFile,
     Seed,
     Size,
@@ -129,6 +130,7 @@ def distill(
     sync_batchnorm: SyncBatchnorm = True,
     checkpoint_minutes: CheckpointMinutes = 10.0,
     seed: Seed = 0,
+    json: JsonFile = None,
     resume: Resume = False,
 ) -> None:
     """Train a small model with a large one as its teacher: its features, its answers, or both.

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from onnx import ValueInfoProto
 
 from yolo_slim.cfg import Cfg
-from yolo_slim.cli.options import Model, NamesFile, Size, WeightsFile, console, tell_notes
+from yolo_slim.cli.options import (
+    JsonFile,
+    Model,
+    NamesFile,
+    Size,
+    WeightsFile,
+    console,
+    tell_notes,
+    write_json,
+)
 from yolo_slim.cli.targets import check_file
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
@@ -18,6 +29,7 @@ from yolo_slim.export.suppression import MAX_CANDIDATES
 from yolo_slim.metadata import Answer
 from yolo_slim.nn.suppress import Suppression
 from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.size import size as parameters_and_macs
 from yolo_slim.report.table import human
 
 _GIVES = {"raw": "raw maps", "boxes": "boxes and scores", "detections": "detections"}
@@ -70,6 +82,7 @@ def export_onnx(
             "--max-detections", min=1, max=MAX_CANDIDATES, help="Of --nms: of an image; else 300."
         ),
     ] = None,
+    json: JsonFile = None,
 ) -> None:
     """Write a bundle as ONNX, with all that a program needs to run it in the metadata."""
     if out.suffix != ".onnx":
@@ -81,10 +94,11 @@ def export_onnx(
     suppression = _suppression(nms, conf, nms_iou, max_detections)
     source = ModelSource(model, weights, names, size)
     check_file(out, source.files)
+    check_file(json, [*source.files, out], only_json=True)
     bundle = load_model(source)
     tell_notes(bundle.cfg)
     answer: Answer = "detections" if nms else output or "raw"
-    export_bundle(bundle, out, int8, dynamic_batch, answer, suppression, half)
+    graph = export_bundle(bundle, out, int8, dynamic_batch, answer, suppression, half).graph
     if suppression is not None:
         _tell_kind(bundle.cfg)
     floats = "FP16" if half else "float32"
@@ -93,6 +107,24 @@ def export_onnx(
         f"{out}: {human(out.stat().st_size, 'B')}, input {bundle.cfg.net.width}x"
         f"{bundle.cfg.net.height}, {numbers}, gives {_GIVES[answer]}"
     )
+    write_json(json, {
+        "file": str(out), "file_bytes": out.stat().st_size, **parameters_and_macs(bundle),
+        "int8": int8, "half": half, "gives": answer,
+        "inputs": _told(graph.input), "outputs": _told(graph.output),
+    })  # fmt: skip
+
+
+def _told(tensors: Sequence[ValueInfoProto]) -> list[dict[str, Any]]:
+    """Names and shapes; a side of no fixed length has a name."""
+    return [
+        {
+            "name": tensor.name,
+            "shape": [
+                side.dim_param or side.dim_value for side in tensor.type.tensor_type.shape.dim
+            ],
+        }
+        for tensor in tensors
+    ]
 
 
 def _suppression(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from yolo_slim.cli.options import (
     Annotations,
     Data,
     Images,
+    JsonFile,
     Model,
     NamesFile,
     Seed,
@@ -20,6 +22,7 @@ from yolo_slim.cli.options import (
     dataset,
     progress,
     tell_notes,
+    write_json,
 )
 from yolo_slim.cli.targets import check_file
 from yolo_slim.console import warn
@@ -29,6 +32,7 @@ from yolo_slim.export.onnx_model import cpu_profile
 from yolo_slim.export.openvino_model import export_openvino as export_bundle
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import input_batches
+from yolo_slim.pipeline.size import size as parameters_and_macs
 from yolo_slim.quantize.plan import int8_convs
 from yolo_slim.report.table import human
 
@@ -47,6 +51,7 @@ def export_openvino(
     annotations: Annotations = None,
     n_images: Annotated[int, typer.Option(min=1, help="Images to calibrate on.")] = 200,
     seed: Seed = 0,
+    json: JsonFile = None,
 ) -> None:
     """Write a bundle for OpenVINO: raw head maps out, cfg and class names inside.
 
@@ -60,11 +65,13 @@ def export_openvino(
     read = [*source.files, data, images, annotations]
     check_file(out, read)
     check_file(out.with_suffix(".bin"), read)
+    check_file(json, [*read, out, out.with_suffix(".bin")], only_json=True)
     bundle = load_model(source)
     tell_notes(bundle.cfg)
     if not int8:
-        export_bundle(bundle, out)
-        kind = "the bundle's INT8" if cpu_profile(bundle) else "float32"
+        made = export_bundle(bundle, out)
+        found_by = "quantize" if cpu_profile(bundle) else None
+        kind = "the bundle's INT8" if found_by else "float32"
     else:
         train_data = dataset(data, images, annotations, "train", bundle.class_names)
         count = min(n_images, len(train_data.samples))
@@ -82,10 +89,20 @@ def export_openvino(
                 convs,
                 lambda done: advance(done, count),
             )
-            export_bundle(bundle, out, calibration)
+            made = export_bundle(bundle, out, calibration)
+        found_by = "nncf"
         kind = f"{len(convs)} convolutions in INT8, ranges from {count} images"
     n_bytes = sum(path.stat().st_size for path in (out, out.with_suffix(".bin")))
     console.print(
         f"{out}: {human(n_bytes, 'B')} with its .bin, input {bundle.cfg.net.width}x"
         f"{bundle.cfg.net.height}, {kind}"
     )
+    write_json(json, {
+        "file": str(out), "file_bytes": n_bytes, **parameters_and_macs(bundle), "int8": found_by,
+        "inputs": _told(made.inputs), "outputs": _told(made.outputs),
+    })  # fmt: skip
+
+
+def _told(ports: Sequence[Any]) -> list[dict[str, Any]]:
+    """Names and shapes."""
+    return [{"name": port.any_name, "shape": list(port.shape)} for port in ports]

@@ -35,6 +35,7 @@ from yolo_slim.cli.qat import (
     begun,
     require_trainable,
     train_rounded,
+    trained_document,
 )
 from yolo_slim.cli.quantize_print import print_plan, print_sensitivity
 from yolo_slim.cli.targets import check_bundle, check_file, require_kept, save_bundle
@@ -49,6 +50,7 @@ from yolo_slim.pipeline.quantizing import (
     Quantized,
     after_training,
     quantize_document,
+    quantize_event,
     run_quantize,
     told_share,
 )
@@ -180,6 +182,7 @@ def quantize(
     if qat:
         bundle.cfg.require_yolos()
     train_data = _pictures(asked, bundle)
+    done = None
     if qat and is_bundle(place) and (resume or not is_first_process()):
         note(console, f"{place} is kept: options of the calibration are not looked at")
     else:
@@ -194,13 +197,16 @@ def quantize(
         if qat:
             save_bundle(bundle, out / FLOAT)
         save_bundle(done.bundle, place)
-        write_json(json, quantize_document(done))
+        if not qat:
+            write_json(json, quantize_document(done))
     if qat:
         trained = train_rounded(asked)
         if is_first_process():
             ready = after_training(trained, options, train_data, progress, seed)
             ready.save(out / BUNDLE_IN_RUN)  # in place of its own
             console.print(f"{out / BUNDLE_IN_RUN}: {told_share(ready)}")
+            if json is not None:
+                write_json(json, trained_document(asked, ready, done))
 
 
 def _require_sense(qat: bool, typed: dict[str, Any]) -> None:
@@ -265,8 +271,7 @@ def _tell(done: Quantized, place: Path, table: bool) -> None:
     print_plan(done.bundle, whole=table)
     if done.sensitivity is not None:
         print_sensitivity(done.sensitivity, done.bundle)
-    event = next(e for e in reversed(done.bundle.history) if e.verb == "quantize")
-    n_images = event.settings["images"]
+    n_images = quantize_event(done.bundle).settings["images"]
     console.print(f"{place}: {told_share(done.bundle)}, ranges from {n_images} images")
     if done.ap is not None:
         console.print(f"AP {done.float_ap:.4f} in float, {done.ap:.4f} with the rounding")

@@ -8,6 +8,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Conv, measure, totals
 from yolo_slim.cli.options import console
 from yolo_slim.console import percent
+from yolo_slim.pipeline.quantizing import quantize_event
 from yolo_slim.quantize.plan import decide
 from yolo_slim.quantize.sensitivity import Sensitivity
 
@@ -17,7 +18,7 @@ N_TOLD = 10
 def print_plan(bundle: Bundle, whole: bool) -> None:
     """Which convolutions run in which numbers, and why; those in float alone unless `whole`."""
     cfg = bundle.cfg
-    kept = next(e for e in reversed(bundle.history) if e.verb == "quantize").settings
+    kept = quantize_event(bundle).settings
     macs = {cost.index: cost.macs for cost in measure(cfg)}
     rows = Table("section", "channels", "MACs", "numbers", "why")
     for index, decision in decide(cfg, kept.get("keep_float", ())).items():

@@ -7,6 +7,7 @@ from yolo_slim.cli.options import (
     BackboneSource,
     Data,
     Images,
+    JsonFile,
     Model,
     NamesFile,
     Seed,
@@ -127,6 +128,7 @@ def train(
     sync_batchnorm: SyncBatchnorm = True,
     checkpoint_minutes: CheckpointMinutes = 10.0,
     seed: Seed = 0,
+    json: JsonFile = None,
     resume: Resume = False,
 ) -> None:
     """Train a detector; with --sparsity its BatchNorm gammas learn which channels may go.

@@ -8,11 +8,17 @@ from typing import Any
 from yolo_slim.bundle import Bundle
 from yolo_slim.cli.options import console, tell_notes, with_backbone
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.classifying import read_splits, require_classifier, train_classifier
+from yolo_slim.pipeline.classifying import (
+    read_splits,
+    require_classifier,
+    top_scorer,
+    train_classifier,
+)
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.teaching import Lessons, require_cacheable
 from yolo_slim.pipeline.training import augmentation_of, settings_of
 from yolo_slim.train.settings import TrainSettings
+from yolo_slim.weights import network_of
 
 
 def train_labelled(
@@ -50,6 +56,16 @@ def train_labelled(
         teacher,
         lessons,
     )
+
+
+def top_numbers_told(trained: Bundle, data: Path) -> dict[str, float]:
+    """For --json: pictures and shares of right answers as `evaluate` tells them; nothing where
+    `data` has no pictures to validate on."""
+    _, validation = read_splits(data)
+    if validation is None:
+        return {}
+    network = network_of(trained.cfg, trained.weights, trained.precision)
+    return {"images": len(validation.paths), **top_scorer(trained.cfg, validation)(network)}
 
 
 def refuse_for_classifiers(**options: Any) -> None:

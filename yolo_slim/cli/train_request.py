@@ -61,6 +61,7 @@ class Request:
     show_batch: Path | None = None
     profile_steps: int = 0
     seed: int = 0
+    json: Path | None = None
     resume: bool = False
     teacher: str | None = None
     unlabelled: Path | None = None

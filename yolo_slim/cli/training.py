@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
 from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh, with_scale_x_y
-from yolo_slim.cli.options import console, dataset, progress, tell_notes, with_backbone
+from yolo_slim.cli.options import (
+    console,
+    dataset,
+    progress,
+    tell_notes,
+    with_backbone,
+    write_json,
+)
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
-from yolo_slim.cli.train_classifier import refuse_for_classifiers, train_labelled
+from yolo_slim.cli.train_classifier import refuse_for_classifiers, top_numbers_told, train_labelled
 from yolo_slim.cli.train_request import Request
 from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
@@ -25,10 +33,11 @@ from yolo_slim.pipeline.batch_picture import write_batch_picture
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
-from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes
+from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes, score_bundle
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, require_cacheable, train_taught
 from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
+from yolo_slim.pipeline.training_document import training_document
 from yolo_slim.processes import is_first_process
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train as train_bundle
@@ -49,6 +58,10 @@ def run_training(asked: Request) -> None:
         sources = [*sources, *ModelSource(asked.teacher).files]
     check_bundle(asked.out / BUNDLE_IN_RUN, sources)
     check_file(asked.show_batch, sources)
+    beside = [asked.data, asked.annotations, asked.show_batch]
+    check_file(asked.json, [*sources, *beside], only_json=True)
+    if asked.json is not None and asked.profile_steps:
+        raise InputError("--profile-steps trains nothing that --json could tell: leave one out")
     if asked.data is not None and asked.data.is_dir():
         _train_classifier(asked, source, asked.data)
     else:
@@ -90,7 +103,7 @@ def _train_classifier(asked: Request, source: ModelSource, data: Path) -> None:
             source, asked.backbone_weights, data, asked.settings, asked.loss, asked.pictures,
             asked.out, asked.resume, _teacher(asked), asked.lessons,
         )  # fmt: skip
-    _save(trained, asked)
+    _save(trained, asked, partial(top_numbers_told, trained, data))
 
 
 def _unless(chosen: str, default: str) -> str | None:
@@ -159,7 +172,7 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
 
     with _telling_how_to_go_on(asked):
         trained = train_taught(bundle, teacher, asked.lessons, settings, shown, asked.out, fit)
-    _save(trained, asked)
+    _save(trained, asked, partial(coco_numbers_told, trained, val_data))
 
 
 def _pictures(asked: Request, train_data: Dataset) -> Dataset:
@@ -237,7 +250,17 @@ def _telling_how_to_go_on(asked: Request) -> Iterator[None]:
         raise Interrupted(f"stopped; the same command {how}") from None
 
 
-def _save(trained: Bundle, asked: Request) -> None:
+def coco_numbers_told(trained: Bundle, val_data: Dataset | None) -> dict[str, float]:
+    """For --json: images and COCO numbers as `evaluate` tells them; nothing without images."""
+    if val_data is None:
+        return {}
+    with progress("evaluate") as advance:
+        numbers = score_bundle(trained, val_data, advance)
+    return {"images": len(val_data.samples), **numbers}
+
+
+def _save(trained: Bundle, asked: Request, measure: Callable[[], dict[str, float]]) -> None:
+    """measure: the numbers of a validation, which --json alone asks for."""
     if asked.profile_steps or not is_first_process():
         return
     place = asked.out / BUNDLE_IN_RUN
@@ -245,3 +268,5 @@ def _save(trained: Bundle, asked: Request) -> None:
     epochs = trained.history[-1].settings["epochs"]
     plural = "" if epochs == 1 else "s"
     console.print(f"{place}: trained {epochs} epoch{plural}")
+    if asked.json is not None:
+        write_json(asked.json, training_document(trained, asked.out, measure()))

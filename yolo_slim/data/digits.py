@@ -22,7 +22,7 @@ CLASS_NAMES = tuple("0123456789")
 VERSION = 2
 """Goes up when other pictures come out of the same parameters."""
 
-_STAMP = "made_by_yolo_slim.json"
+STAMP = "made_by_yolo_slim.json"
 _SPLITS = ("train", "val")
 _VAL_SHARE = 0.2
 # At the demo's 96 px the smallest are 14 px high: lower, and the 8x8 cells that they are made of
@@ -78,7 +78,7 @@ def make_digits(
         if _is_free(out, stamp):
             with whole_folder(out) as folder:
                 _write(folder, {"train": n_train, "val": n_val}, size_px, seed)
-                (folder / _STAMP).write_text(json.dumps(stamp) + "\n", encoding="utf-8")
+                (folder / STAMP).write_text(json.dumps(stamp) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror}.") from error
 
@@ -201,7 +201,7 @@ def _is_free(out: Path, stamp: dict[str, object]) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return True
     try:
-        found = json.loads((out / _STAMP).read_bytes())
+        found = json.loads((out / STAMP).read_bytes())
     except (OSError, ValueError):
         raise DataError(
             f"{out} holds something else than a digits set. Name a new folder, or remove it."

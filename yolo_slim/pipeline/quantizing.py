@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, Event
 from yolo_slim.cfg import measure
 from yolo_slim.console import percent
 from yolo_slim.data.dataset import Dataset
@@ -18,16 +18,13 @@ from yolo_slim.pipeline.scoring import (
     require_boxes,
     require_classes,
     require_heads,
-    score,
+    score_bundle,
 )
 from yolo_slim.precision import Precision
 from yolo_slim.quantize.calibrate import calibrate, with_seen_ranges
 from yolo_slim.quantize.plan import decide
 from yolo_slim.quantize.sensitivity import Sensitivity, sensitivity
 from yolo_slim.quantize.unlike import SUSPICIOUS
-from yolo_slim.runtime.detector import Detector
-from yolo_slim.runtime.session import NetworkSession
-from yolo_slim.weights import network_of
 
 FEW_IMAGES = 16
 N_ASKED = 8
@@ -227,15 +224,14 @@ def _fewest(
 def _ap(
     bundle: Bundle, plan: Precision | None, val_data: Dataset, progress: Progress, text: str
 ) -> float:
-    session = NetworkSession(network_of(bundle.cfg, bundle.weights, plan))
     with progress(text) as advance:
-        return score(Detector(session), val_data, advance)["AP"]
+        return score_bundle(replace(bundle, precision=plan), val_data, advance)["AP"]
 
 
 def quantize_document(quantized: Quantized) -> dict[str, object]:
     """For --json: every convolution with its decision, and what was measured."""
     bundle = quantized.bundle
-    kept = bundle.history[-1].settings.get("keep_float", ())
+    kept = quantize_event(bundle).settings.get("keep_float", ())
     gains = quantized.sensitivity.gains() if quantized.sensitivity else {}
     return {
         "int8_share_of_macs": int8_share(bundle),
@@ -250,6 +246,11 @@ def quantize_document(quantized: Quantized) -> dict[str, object]:
         "AP": quantized.ap,
         "warnings": list(quantized.warnings),
     }  # fmt: skip
+
+
+def quantize_event(bundle: Bundle) -> Event:
+    """What was asked of a quantized bundle's plan; a training may have followed."""
+    return next(e for e in reversed(bundle.history) if e.verb == "quantize")
 
 
 def told_share(bundle: Bundle) -> str:

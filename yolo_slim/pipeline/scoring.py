@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.data.dataset import Dataset, coco_ground_truth
 from yolo_slim.data.image import read_image
@@ -18,6 +19,7 @@ from yolo_slim.geometry import frame_for, render, to_blob
 from yolo_slim.nn.network import Network
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
+from yolo_slim.weights import network_of
 
 BATCH = 8
 
@@ -69,6 +71,16 @@ def score(
     """The 12 COCO numbers of a detector on a data set."""
     found = detect_all(detector, dataset, progress)
     return coco_numbers(coco_ground_truth(dataset), found, dataset.category_ids)
+
+
+def score_bundle(
+    bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None] | None = None
+) -> dict[str, float]:
+    """The 12 COCO numbers of a bundle in torch, with the rounding of its INT8 plan where it has
+    one; on a GPU where there is one."""
+    network = network_of(bundle.cfg, bundle.weights, bundle.precision)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return score(Detector(NetworkSession(network.to(device))), dataset, progress)
 
 
 def network_scorer(dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:

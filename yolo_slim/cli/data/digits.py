@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from yolo_slim.cli.options import Seed, console
-from yolo_slim.data.digits import make_digits
+from yolo_slim.cli.options import JsonFile, Seed, console, write_json
+from yolo_slim.cli.targets import check_file
+from yolo_slim.data.digits import CLASS_NAMES, STAMP, make_digits
 from yolo_slim.data.labelled_digits import make_labelled_digits
 
 
@@ -21,11 +22,19 @@ def digits(
         bool, typer.Option("--labelled", help="The digits themselves, 8x8 px, in a folder a class.")
     ] = False,
     seed: Seed = 0,
+    json: JsonFile = None,
 ) -> None:
     """Compose a detection set from scikit-learn's 1,797 handwritten digits."""
+    check_file(json, [out, out / STAMP], only_json=True)
     if labelled:
         counts = make_labelled_digits(out, seed)
+        description = None
         console.print(f"{out}: {counts['train']} pictures to train on, {counts['val']} to score")
-        return
-    make_digits(out, train, val, size, seed)
-    console.print(f"{out / 'digits.yaml'}: {train} images to train on, {val} to score")
+    else:
+        counts = {"train": train, "val": val}
+        make_digits(out, train, val, size, seed)
+        description = str(out / "digits.yaml")
+        console.print(f"{description}: {train} images to train on, {val} to score")
+    splits = {split: {"images": count} for split, count in counts.items()}
+    told = {"out": str(out), "description": description, "classes": list(CLASS_NAMES)}
+    write_json(json, {**told, "splits": splits})

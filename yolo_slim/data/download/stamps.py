@@ -12,7 +12,7 @@ from yolo_slim.files import whole_file
 DOWNLOADS = ".downloads"
 """Where files lie until they have been unpacked."""
 
-_STAMP = "unpacked.json"
+STAMP = "unpacked.json"
 
 
 def read_stamps(out: Path) -> dict[str, str]:
@@ -21,7 +21,7 @@ def read_stamps(out: Path) -> dict[str, str]:
     Raises DataError where `out` is a file, or what it says of itself is damaged.
     """
     try:
-        found = json.loads((out / _STAMP).read_bytes())
+        found = json.loads((out / STAMP).read_bytes())
     except FileNotFoundError:
         return {}
     except NotADirectoryError as error:
@@ -29,12 +29,12 @@ def read_stamps(out: Path) -> dict[str, str]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise DataError(f"{out / _STAMP} is damaged. Remove it and the folders beside it.")
+        raise DataError(f"{out / STAMP} is damaged. Remove it and the folders beside it.")
     return {str(folder): str(origin) for folder, origin in found.items()}
 
 
 def write_stamps(out: Path, there: Mapping[str, str]) -> None:
-    with whole_file(out / _STAMP) as temporary:
+    with whole_file(out / STAMP) as temporary:
         temporary.write_text(json.dumps(there, indent=1) + "\n", encoding="utf-8")
 
 
