@@ -26,6 +26,7 @@ from yolo_slim.data.folders import (
 from yolo_slim.errors import DataError, InputError
 from yolo_slim.nn.decode import class_logits
 from yolo_slim.pipeline.fingerprint import fingerprint
+from yolo_slim.pipeline.same_classes import require_same_answers
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
@@ -92,9 +93,15 @@ def train_classifier(
     teacher: Bundle | None = None,
     lessons: Lessons | None = None,
 ) -> Bundle:
-    """The trained classifier; it is scored by its share of right first answers, top1."""
+    """The trained classifier; it is scored by its share of right first answers, top1.
+
+    Raises InputError where it, or a teacher whose answers are learned, has other classes.
+    """
     cfg = bundle.cfg
+    lessons = lessons or Lessons()
     require_logits(cfg, training)
+    if teacher is not None and lessons.losses.outputs:
+        require_same_answers(teacher, training.class_names)
     bundle = replace(bundle, class_names=training.class_names)
     pictures = LabelledSet(
         training, cfg.input_hw, augmentation, channels=cfg.net.channels, seed=settings.seed
@@ -122,7 +129,7 @@ def train_classifier(
         for images, _, _ in islice(loader, math.ceil(N_MEASURED / BATCH)):
             yield images.float() / 255
 
-    return train_taught(bundle, teacher, lessons or Lessons(), settings, shown, out, fit)
+    return train_taught(bundle, teacher, lessons, settings, shown, out, fit)
 
 
 def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[str, float]]:
