@@ -117,6 +117,13 @@ def test_other_classes_of_the_same_number_are_refused(two_classes, command, caps
     assert status(command.replace("run", "other")) == 0
 
 
+def test_a_picture_that_cannot_be_read_is_not_replaced_in_a_score(two_classes, capsys):
+    (two_classes / "data/dog/1.png").write_bytes(b"no picture")
+    code, said = told("evaluate model --data data", capsys)
+    assert code == 2
+    assert "data/dog/1.png is not a picture" in " ".join(said.split())
+
+
 def test_items_are_crops_that_a_seed_fixes(digits):
     folders = read_picture_folders(digits / "train")
     pictures = LabelledSet(folders, (24, 20), Augmentation(), seed=3)
