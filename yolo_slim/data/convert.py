@@ -15,7 +15,7 @@ from yolo_slim.data.carried import Target, carried
 from yolo_slim.data.coco import write_coco
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.image import read_size, require_size
-from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures
+from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures, places_below
 from yolo_slim.data.writers import write_each, write_labelme, write_voc, write_yolo
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_folder
@@ -109,9 +109,8 @@ class _Placed:
     def __init__(self, split: str, dataset: Dataset, to: Target, pictures: Pictures) -> None:
         self.split = split
         fitting, self.notes = carried(dataset, to)
-        # Without links and `..` in between, so that one path lies below the other by its parts.
-        paths = [Path(os.path.abspath(sample.path)) for sample in fitting.samples]  # noqa: PTH100
-        self.root = Path(os.path.commonpath([path.parent for path in paths]))
+        self.root, places = places_below([sample.path for sample in fitting.samples])
+        paths = [self.root / place for place in places]
         self.dataset = replace(
             fitting,
             samples=tuple(
