@@ -15,7 +15,7 @@ from yolo_slim.detections import Detections
 from yolo_slim.errors import DataError, RunError
 from yolo_slim.video.records import record_file
 from yolo_slim.video.sink import Sink, write_jpeg
-from yolo_slim.video.source import Frame, VideoInfo, frames
+from yolo_slim.video.source import Frame, VideoInfo, frames, public_address
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 HEIGHT, WIDTH = 48, 64
@@ -147,10 +147,15 @@ def test_a_broken_picture_is_a_data_error_when_its_turn_comes(tmp_path: Path) ->
         next(source)
 
 
-def test_a_stream_that_does_not_answer_is_told_without_its_password() -> None:
-    with pytest.raises(DataError, match=r"^http://127\.0\.0\.1:9/live gives no video") as caught:
-        frames("http://user:secret@127.0.0.1:9/live")
-    assert "secret" not in str(caught.value)
+@pytest.mark.parametrize("password", ["secret", "s@secret", "secret@", ""])
+def test_a_stream_that_does_not_answer_is_told_without_its_password(password: str) -> None:
+    with pytest.raises(DataError, match=r"^http://127\.0\.0\.1:9/li@ve gives no video"):
+        frames(f"http://user:{password}@127.0.0.1:9/li@ve")
+
+
+def test_only_a_stream_has_a_password() -> None:
+    assert public_address("RTSP://camera/a@b") == "RTSP://camera/a@b"
+    assert public_address("here//me@home.mp4") == "here//me@home.mp4"
 
 
 def test_a_number_is_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
