@@ -79,6 +79,15 @@ def test_a_video_goes_round(tmp_path: Path) -> None:
         assert abs(before.image_bgr.mean() - after.image_bgr.mean()) < 8
 
 
+def test_a_colon_in_the_name_of_a_video_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_all(Path(), clip("2024-01-01T12:00", 3))
+    seen = list(frames("2024-01-01T12:00.mp4"))
+    assert [frame.name for frame in seen] == ["2024-01-01T12:00"] * 3
+
+
 def test_a_video_of_odd_size_loses_one_column_and_one_row(tmp_path: Path) -> None:
     odd = [replace(frame, image_bgr=frame.image_bgr[1:, 1:]) for frame in clip(n_frames=3)]
     write_all(tmp_path, odd)

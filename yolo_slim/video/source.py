@@ -111,7 +111,8 @@ def frames(
     if path.is_file():
         if is_picture(path):
             return _pictures([path], read_image, pass_over)
-        return _video(address, path.stem)
+        # Absolute: FFmpeg takes what stands before a colon for a protocol, as in `12:30.mp4`.
+        return _video(str(path.absolute()), path.stem)
     if address.isdecimal():
         return _video(int(address), f"camera{address}")
     raise DataError(
