@@ -110,8 +110,10 @@ def _are_plain(names: Any) -> bool:
     """Whether `names` of a description is what every reader takes: a list, of names."""
     if names is None:
         return True
-    plain = isinstance(names, list) and all(isinstance(n, str | int | float) for n in names)
-    return plain and all(str(name).strip() for name in names)
+    return isinstance(names, list) and all(
+        isinstance(n, str | int | float) and not isinstance(n, bool) and str(n).strip()
+        for n in names
+    )
 
 
 def _is_json(path: Path) -> bool:
