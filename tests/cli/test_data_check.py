@@ -51,6 +51,13 @@ def spoil(place, split="train", **changes):
     (place / f"{split}.json").write_text(json.dumps(document))
 
 
+def test_names_that_yaml_reads_as_true_are_refused(place, capsys):
+    with (place / "set.yaml").open("a") as file:
+        file.write("names: [yes]\n")
+    status, _, err = run("data check --data set.yaml", capsys)
+    assert status == 2 and "put it in quotes" in " ".join(err.split())
+
+
 def test_a_sound_set_is_status_0(place, capsys):
     status, out, err = run("data check --data set.yaml", capsys)
     assert (status, err) == (0, "")

@@ -179,6 +179,30 @@ def test_a_folder_called_images_on_the_way_is_no_hindrance(tmp_path):
         assert_same_boxes(given_set, read_dataset(written.description, None, None, "train"))
 
 
+FOLDERS = {
+    "one": ("a/images", "b/pictures"),
+    "some": ("a/images/x", "images/b", "c"),
+    "all": ("a/images", "b/images"),
+    "of VOC": ("VOC2007/JPEGImages", "VOC2012/JPEGImages"),
+}
+
+
+@pytest.mark.parametrize("pictures", ["link", "none"])
+@pytest.mark.parametrize("called", FOLDERS)
+@pytest.mark.parametrize("to", TARGETS)
+def test_folders_called_images_among_those_of_a_split_lose_no_box(tmp_path, to, called, pictures):
+    parts = [made(tmp_path / "in" / folder, [(1, 2, 3, 4 + k)], name=f"{k}.png")
+             for k, folder in enumerate(FOLDERS[called])]  # fmt: skip
+    samples = [replace(part.samples[0], image_id=k) for k, part in enumerate(parts, 1)]
+    given_set = replace(parts[0], samples=tuple(samples))
+    written = convert({"train": given_set}, to, tmp_path / "out", pictures)
+    assert_same_boxes(given_set, read_dataset(written.description, None, None, "train"))
+    if to == "yolo" and pictures == "link":  # where Ultralytics looks: the last `images`
+        for image in (tmp_path / "out").rglob("*.png"):
+            before, _, after = image.with_suffix(".txt").as_posix().rpartition("/images/")
+            assert Path(f"{before}/labels/{after}").is_file()
+
+
 def test_links_leave_what_they_point_to_alone(tmp_path):
     given_set = made(tmp_path / "images", [(1, 2, 3, 4)])
     original = given_set.samples[0].path
@@ -210,12 +234,13 @@ def _renamed(dataset: Dataset, name: str) -> Dataset:
 
 
 def _pair(one: Sample, name: str) -> tuple[Sample, Sample]:
-    return one, replace(one, path=picture(one.path.with_name(name)), image_id=2)
+    return one, replace(one, path=picture(one.path.parent / name), image_id=2)
 
 
 BAD = {
     "another folder's content": ("yolo", "is not empty: nothing was written"),
     "two of a stem": ("voc", r"a\.png and .*a\.jpg would have the same annotations in voc"),
+    "two of a place": ("yolo", r"a\.png and .*a\.png would have the same annotations in yolo"),
     "a suffix that no one knows": ("labelme", r"a\.data would not be found as a picture"),
     "a line break in a name": ("darknet", "has a name that lists and files cannot hold"),
     "two classes of a name": ("voc", "has two classes called fig, which voc cannot tell apart"),
@@ -238,6 +263,8 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, case):
         picture(tmp_path / "out" / "x.png")
     elif case == "two of a stem":
         splits["train"] = replace(given_set, samples=_pair(given_set.samples[0], "a.jpg"))
+    elif case == "two of a place":
+        splits["train"] = replace(given_set, samples=_pair(given_set.samples[0], "images/a.png"))
     elif case == "a suffix that no one knows":
         splits["train"] = _renamed(given_set, "a.data")
     elif case == "a line break in a name":

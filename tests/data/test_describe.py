@@ -59,6 +59,7 @@ def test_a_pair_needs_no_description(document, write_set):
         ("train: {images: none, annotations: set.json}", "none is not a folder"),
         ("train: {images: ~nobody_here/x, annotations: set.json}", "no such home folder"),
         (GOOD + "names: [a]", "has 1 names, .* has 2 categories"),
+        (GOOD + "names: [yes, no]", "put it in quotes"),
         (GOOD + "names: a", "`names` is 'a', expected a list"),
     ],
 )

@@ -61,6 +61,17 @@ def test_agrees_with_imread_but_for_the_orientation(picture, tmp_path):
     np.testing.assert_array_equal(np.rot90(stored, -1), cv2.imread(str(file)))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_tiff_is_turned_whoever_reads_it(picture, tmp_path, orientation, upright):
+    file = tmp_path / "a.tif"
+    file.write_bytes(_encoded(picture, "tiff", tiffinfo={0x0112: orientation}))
+    with Image.open(file) as opened:
+        shown = np.asarray(opened.convert("RGB"))[:, :, ::-1]
+    np.testing.assert_array_equal(read_image(file, upright=upright), shown)
+    assert read_size(file) == shown.shape[1::-1] == ((60, 40) if orientation < 5 else (40, 60))
+
+
 @pytest.mark.parametrize(("format_", "options"), [("jpeg", {}), ("jpeg", {"progressive": True})])
 def test_bytes_after_the_end_do_no_harm(picture, tmp_path, format_, options):
     content = _encoded(picture, format_, **options)

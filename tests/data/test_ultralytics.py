@@ -87,6 +87,7 @@ def test_where_pictures_may_be(root, case, monkeypatch):
         ("names: {1: pear, 0: fig}", ("fig", "pear")),
         ("names: {'0': fig, '1': pear}\nnc: 2", ("fig", "pear")),
         ("names: [fig, 7]", ("fig", "7")),
+        ("names: ['yes', \"no\"]", ("yes", "no")),
         ("nc: 3", ("class_0", "class_1", "class_2")),
     ],
 )
@@ -125,6 +126,8 @@ BAD_YAML = [
     (TRAIN + "names: {0: a, 2: b}", "has the keys 0, 2, expected 0 to 1"),
     (TRAIN + "names: [a, '']", "`names` holds ''"),
     (TRAIN + "names: [a, [b]]", r"`names` holds \['b'\]"),
+    (TRAIN + "names: [on, a]", "`names` holds a word that YAML reads as true, .*put it in quotes"),
+    (TRAIN + "names: {0: a, 1: no}", "reads as false"),
     (TRAIN + "names: a", "`names` is 'a', expected a list"),
     (TRAIN + "nc: 3\n" + NAMES, "says nc: 3, and has 2 names"),
     (TRAIN + "nc: two\n" + NAMES, "`nc` is 'two'"),

@@ -153,6 +153,17 @@ def test_the_class_table_counts_single_objects_and_averages_to_the_whole() -> No
     assert mean == pytest.approx(coco_numbers(truth, found, [2, 3, 7, 9])["AP"], abs=1e-12)
 
 
+def test_categories_of_one_name_have_a_row_each() -> None:
+    truth = random_truth(3)
+    found, ids = shaken(truth, 3), [2, 3, 7, 9]
+    rows = list(per_class_ap(truth, found, ids).values())
+    for category in truth["categories"]:
+        category["name"] = "dog" if category["id"] == 7 else "cat"
+    table = per_class_ap(truth, found, ids)
+    assert list(table) == ["cat (0)", "cat (1)", "dog", "cat (3)"]
+    assert list(table.values()) == rows
+
+
 def test_true_boxes_score_one_and_nothing_found_scores_zero() -> None:
     truth = random_truth(5)
     truth["annotations"] = [box | {"iscrowd": 0} for box in truth["annotations"]]

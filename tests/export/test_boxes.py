@@ -53,6 +53,15 @@ def test_a_box_of_an_untrained_head_is_bounded_as_in_torch(random_bundle, tmp_pa
     assert_decoded(raws, boxes, scores, bundle.cfg)
 
 
+@pytest.mark.parametrize("softmax", ["", " sqrt softmax"])
+def test_scores_of_detection_are_within_0_and_1_as_in_torch(softmax, random_bundle, tmp_path):
+    bundle = random_bundle(head_cfg(f"detection{softmax}"), dtype=torch.float32)
+    bundle.weights["2.connected.bias"] += 5
+    raws, (boxes, scores) = exported(bundle, tmp_path)
+    assert_decoded(raws, boxes, scores, bundle.cfg)
+    assert scores.max() == 1
+
+
 def test_places_are_constants(random_bundle, tmp_path):
     """No engine has to work them out, or to know the shape of a map before it runs."""
     bundle = random_bundle(head_cfg("yolo"), dtype=torch.float32)

@@ -67,6 +67,13 @@ def test_detection_is_get_detection_boxes(sqrt, softmax):
             assert found[near] == pytest.approx(list(scale * probabilities), abs=2e-4)
 
 
+def test_linear_outputs_of_detection_count_as_scores_from_0_to_1():
+    head = Detection(side=1, num=1, classes=4)
+    raw = torch.tensor([1.5, 0.5, -0.5, 0.25, 1.2, 0, 0, 1, 1])  # classes, objectness, box
+    scores = decode(raw.view(1, -1, 1, 1), head, (32, 32))[1]
+    torch.testing.assert_close(scores[0, 0], torch.tensor([1, 0.6, 0, 0.3]))
+
+
 def test_gaussian_yolo_lowers_scores_by_uncertainty():
     head = GaussianYolo(mask=(1,), anchors_wh=((3, 4), (10, 20)), classes=2, scale_x_y=1.1)
     raw = RNG.normal(size=(1, 11, 1, 2))

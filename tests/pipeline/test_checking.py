@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_sets import picture
 
 from yolo_slim.data.check.rows import RawBox, RawImage, RawSplit
 from yolo_slim.data.check.run import Outcome, check_splits
+from yolo_slim.data.check.sources import read_splits
 from yolo_slim.pipeline import checking
 from yolo_slim.pipeline.checking import check_document, check_page, told, worst_pictures
 from yolo_slim.report.check_page import render_check_page
@@ -76,6 +78,20 @@ def test_a_large_picture_is_drawn_small(tmp_path):
     found = check_splits((RawSplit("data", "here", (entry,), ("fig",), (1,)),))
     ((_, image),) = worst_pictures(found)
     assert max(image.shape) <= 2 * checking._DRAWN_PX
+
+
+def test_pictures_of_one_name_in_two_folders_are_two(tmp_path):
+    for folder, size, row in (("a", (40, 30), "0 0.5 0.5 1 1"), ("b", (80, 50), "0 0.9 0.5 0.4 1")):
+        picture(tmp_path / "images" / folder / "0.png", *size)
+        label = tmp_path / "labels" / folder / "0.txt"
+        label.parent.mkdir(parents=True)
+        label.write_text(f"{row}\n")
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [fig]\n")
+    found = check_splits(read_splits(tmp_path / "data.yaml", None, None))
+    (over,) = [f for f in found.findings if f.kind == "box over the border"]
+    assert (over.file, over.annotation) == ("b/0.png", 1)
+    ((caption, image),) = [p for p in worst_pictures(found) if "box over the border" in p[0]]
+    assert "b/0.png" in caption and image.shape[1] > 80
 
 
 def test_the_document_counts_what_the_page_and_the_sentence_tell(outcome):

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from command_line import status, told
+from made_sets import picture
 from sklearn.datasets import load_digits
 
 from yolo_slim.bundle import Bundle, load_bundle
@@ -81,6 +83,48 @@ def test_a_classifier_learns_and_a_detector_takes_its_backbone(digits, tmp_path,
         if int(key.split(".")[0]) < 5:
             assert torch.equal(value, trained.weights[key])
     assert any("6.connected" in name for name in imported.left_over)
+
+
+SIDE_16 = (
+    "[net]\nwidth=16\nheight=16\n" + CONV.format(4, 2)
+    + "[avgpool]\n[connected]\noutput=2\nactivation=linear\n"
+)  # fmt: skip
+
+
+@pytest.fixture
+def two_classes(tmp_path, monkeypatch):
+    """A classifier `model` of cat and dog; three pictures of each; the current folder."""
+    cfg = parse(SIDE_16)
+    Bundle(cfg, random_weights(cfg), class_names=("cat", "dog")).save(tmp_path / "model")
+    (tmp_path / "small.cfg").write_text(SIDE_16)
+    for name in ("cat", "dog"):
+        for number in range(3):
+            picture(tmp_path / "data" / name / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+TAUGHT = (
+    "distill small.cfg --teacher model --data data --epochs 1 --workers 0 --loss classes --out run"
+)
+
+
+@pytest.mark.parametrize("command", ["evaluate model --data data", TAUGHT])
+def test_other_classes_of_the_same_number_are_refused(two_classes, command, capsys):
+    assert status(command) == 0
+    (two_classes / "data/dog").rename(two_classes / "data/bird")
+    code, said = told(command.replace("run", "other"), capsys)
+    assert code == 2
+    assert "calls class 0 'cat', the data call it 'bird'" in " ".join(said.split())
+    (two_classes / "model/names.txt").unlink()  # names that are not known are not compared
+    assert status(command.replace("run", "other")) == 0
+
+
+def test_a_picture_that_cannot_be_read_is_not_replaced_in_a_score(two_classes, capsys):
+    (two_classes / "data/dog/1.png").write_bytes(b"no picture")
+    code, said = told("evaluate model --data data", capsys)
+    assert code == 2
+    assert "data/dog/1.png is not a picture" in " ".join(said.split())
 
 
 def test_items_are_crops_that_a_seed_fixes(digits):

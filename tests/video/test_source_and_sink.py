@@ -15,7 +15,7 @@ from yolo_slim.detections import Detections
 from yolo_slim.errors import DataError, RunError
 from yolo_slim.video.records import record_file
 from yolo_slim.video.sink import Sink, write_jpeg
-from yolo_slim.video.source import Frame, VideoInfo, frames
+from yolo_slim.video.source import Frame, VideoInfo, frames, public_address
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 HEIGHT, WIDTH = 48, 64
@@ -77,6 +77,15 @@ def test_a_video_goes_round(tmp_path: Path) -> None:
     for before, after in zip(clip(), seen, strict=True):
         assert after.image_bgr.shape == (HEIGHT, WIDTH, 3)
         assert abs(before.image_bgr.mean() - after.image_bgr.mean()) < 8
+
+
+def test_a_colon_in_the_name_of_a_video_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_all(Path(), clip("2024-01-01T12:00", 3))
+    seen = list(frames("2024-01-01T12:00.mp4"))
+    assert [frame.name for frame in seen] == ["2024-01-01T12:00"] * 3
 
 
 def test_a_video_of_odd_size_loses_one_column_and_one_row(tmp_path: Path) -> None:
@@ -147,10 +156,15 @@ def test_a_broken_picture_is_a_data_error_when_its_turn_comes(tmp_path: Path) ->
         next(source)
 
 
-def test_a_stream_that_does_not_answer_is_told_without_its_password() -> None:
-    with pytest.raises(DataError, match=r"^http://127\.0\.0\.1:9/live gives no video") as caught:
-        frames("http://user:secret@127.0.0.1:9/live")
-    assert "secret" not in str(caught.value)
+@pytest.mark.parametrize("password", ["secret", "s@secret", "secret@", ""])
+def test_a_stream_that_does_not_answer_is_told_without_its_password(password: str) -> None:
+    with pytest.raises(DataError, match=r"^http://127\.0\.0\.1:9/li@ve gives no video"):
+        frames(f"http://user:{password}@127.0.0.1:9/li@ve")
+
+
+def test_only_a_stream_has_a_password() -> None:
+    assert public_address("RTSP://camera/a@b") == "RTSP://camera/a@b"
+    assert public_address("here//me@home.mp4") == "here//me@home.mp4"
 
 
 def test_a_number_is_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from yolo_slim.runtime.detector import Detector
 from yolo_slim.video.draw import draw
 from yolo_slim.video.records import record_file
 from yolo_slim.video.sink import Sink, picture_name, video_name
-from yolo_slim.video.source import frames, is_picture, source_files
+from yolo_slim.video.source import frames, is_picture, public_address, source_files
 from yolo_slim.video.tally import Tally
 
 ALL_BUT_ROUNDING = 0.99
@@ -82,7 +82,7 @@ def detect(
         with Sink(out) as sink, record_file(records, class_names) as record:
             try:
                 for address, stream in zip(source, streams, strict=True):
-                    name = Path(address).name
+                    name = Path(public_address(address)).name
                     with progress(f"detect {name}") as advance:
                         n_read, promised = 0, None
                         for frame in tally.watch(stream):

@@ -41,6 +41,7 @@ from yolo_slim.pipeline.classifying import (
     top_scorer,
 )
 from yolo_slim.pipeline.models import ModelSource, load_model, open_session
+from yolo_slim.pipeline.same_classes import require_same_names
 from yolo_slim.pipeline.scoring import require_boxes, score
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.weights import network_of
@@ -115,6 +116,8 @@ def _evaluate_classifier(
     training, validation = read_splits(data)
     folders = validation or training
     require_logits(bundle.cfg, folders)
+    require_same_names(source.model, bundle.class_names, folders.class_names,
+                       "score it on pictures of its own classes")  # fmt: skip
     network = network_of(bundle.cfg, bundle.weights, bundle.precision)
     if tile is not None:
         network = run_by_tiles(network, tile)

@@ -33,6 +33,7 @@ from yolo_slim.pipeline.batch_picture import write_batch_picture
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes
+from yolo_slim.pipeline.same_classes import require_same_answers
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes, score_bundle
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, require_cacheable, train_taught
@@ -120,7 +121,7 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
     settings = settings_of(bundle.cfg, asked.settings, asked.loss)
     teacher = _teacher(asked)
     if teacher is not None and asked.lessons.losses.outputs:
-        _require_same_names(teacher, bundle, asked.teacher)
+        require_same_answers(teacher, bundle.class_names)
     augmentation = augmentation_of(bundle.cfg, asked.pictures)
     if asked.lessons.cached:
         require_cacheable(augmentation, settings)
@@ -190,17 +191,6 @@ def _teacher(asked: Request) -> Bundle | None:
     if asked.teacher is None:
         return None
     return load_model(ModelSource(asked.teacher, size_px=asked.size))
-
-
-def _require_same_names(teacher: Bundle, student: Bundle, named: str | None) -> None:
-    """Raises InputError for the same classes in another order: answers would be mixed up."""
-    theirs, ours = teacher.class_names, student.class_names
-    if len(theirs) == len(ours) and theirs != ours:
-        first = next(k for k in range(len(ours)) if theirs[k] != ours[k])
-        raise InputError(
-            f"the teacher {named} calls class {first} {theirs[first]!r}, the data call it "
-            f"{ours[first]!r}: its answers cannot be compared; name --loss overhaul alone"
-        )
 
 
 def _start(asked: Request, source: ModelSource, data: Dataset) -> Bundle:

@@ -15,7 +15,7 @@ from yolo_slim.data.carried import Target, carried
 from yolo_slim.data.coco import write_coco
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.image import read_size, require_size
-from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures
+from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures, places_below
 from yolo_slim.data.writers import write_each, write_labelme, write_voc, write_yolo
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_folder
@@ -25,6 +25,7 @@ Pictures = Literal["link", "copy", "none"]
 DESCRIPTION = "data.yaml"
 DARKNET_DESCRIPTION = "darknet.data"
 _DARKNET_NAMES = "darknet.names"
+_BECOME_LABELS = ("images", "JPEGImages")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def convert(
     progress: called with (pictures done, pictures in all).
 
     Boxes are written to a thousandth of a pixel or better. A picture keeps its name and its place
-    below the folder that all pictures of its split lie in.
+    below the folder that all pictures of its split lie in; in yolo and darknet without folders
+    called images or JPEGImages, which readers would take for those that become `labels`.
 
     Raises DataError where `out` holds anything, where a picture has another size than is said, or
     the splits have other classes, or where pictures or names cannot be told apart in the form;
@@ -66,7 +68,7 @@ def convert(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty: nothing was written; choose another place.")
     _require_same_classes(splits)
-    placed = {split: _Placed(split, dataset, to) for split, dataset in splits.items()}
+    placed = {split: _Placed(split, dataset, to, pictures) for split, dataset in splits.items()}
     if pictures == "none" and to in ("yolo", "darknet"):
         for part in placed.values():
             _require_no_others(part)
@@ -82,7 +84,7 @@ def convert(
                     size = sample.width_px, sample.height_px
                     require_size(sample.path, size, read_size(sample.path))
                     if pictures != "none":
-                        _put(sample.path, images / sample.path.relative_to(part.root), pictures)
+                        _put(sample.path, images / part.place(sample.path), pictures)
                     done += 1
                     if progress is not None:
                         progress(done, total)
@@ -104,12 +106,11 @@ def convert(
 class _Placed:
     """A split as the form can hold it, and the folder that all its pictures lie in."""
 
-    def __init__(self, split: str, dataset: Dataset, to: Target) -> None:
+    def __init__(self, split: str, dataset: Dataset, to: Target, pictures: Pictures) -> None:
         self.split = split
         fitting, self.notes = carried(dataset, to)
-        # Without links and `..` in between, so that one path lies below the other by its parts.
-        paths = [Path(os.path.abspath(sample.path)) for sample in fitting.samples]  # noqa: PTH100
-        self.root = Path(os.path.commonpath([path.parent for path in paths]))
+        self.root, places = places_below([sample.path for sample in fitting.samples])
+        paths = [self.root / place for place in places]
         self.dataset = replace(
             fitting,
             samples=tuple(
@@ -118,12 +119,18 @@ class _Placed:
             ),
         )
         self.paths = paths
-        _require_tellable(paths, self.root, to)
+        self._dropped = _BECOME_LABELS if to in ("yolo", "darknet") and pictures != "none" else ()
+        _require_tellable({path: self.place(path) for path in paths}, to)
+
+    def place(self, path: Path) -> Path:
+        """Where a picture goes below the folder of its split."""
+        place = path.relative_to(self.root)
+        return Path(*(part for part in place.parts[:-1] if part not in self._dropped), place.name)
 
     def moved(self, images: Path) -> Dataset:
         """The data set with its pictures in another folder."""
         samples = (
-            replace(sample, path=images / sample.path.relative_to(self.root))
+            replace(sample, path=images / self.place(sample.path))
             for sample in self.dataset.samples
         )
         return replace(self.dataset, samples=tuple(samples))
@@ -149,7 +156,7 @@ def _describe(placed: Mapping[str, _Placed], to: Target, folder: Path, pictures:
     if to == "darknet" and pictures != "none":
         lines = [f"classes={len(names)}"]
         for split, part in placed.items():
-            places = (sample.path.relative_to(part.root) for sample in part.dataset.samples)
+            places = (part.place(sample.path) for sample in part.dataset.samples)
             listed = "".join(f"images/{split}/{place.as_posix()}\n" for place in places)
             (folder / f"{split}.txt").write_text(listed, encoding="utf-8")
             lines.append(f"{'train' if split == 'train' else 'valid'}={split}.txt")
@@ -211,11 +218,13 @@ def _require_same_classes(splits: Mapping[str, Dataset]) -> None:
             )
 
 
-def _require_tellable(paths: list[Path], root: Path, to: Target) -> None:
-    """Raises DataError for pictures that the form cannot name, or not tell apart."""
+def _require_tellable(places: Mapping[Path, Path], to: Target) -> None:
+    """Raises DataError for pictures that the form cannot name, or not tell apart.
+
+    places: where each goes, below a folder of their own.
+    """
     stems: dict[Path, Path] = {}
-    for path in paths:
-        place = path.relative_to(root)
+    for path, place in places.items():
         text = str(place)
         if not text.isprintable() or text != text.strip():
             raise DataError(f"{path!r} has a name that lists and files cannot hold. Rename it.")

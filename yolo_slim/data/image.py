@@ -40,6 +40,7 @@ def read_image(
 
     An EXIF orientation is ignored unless `upright`: width, height and boxes of COCO and Darknet
     annotations refer to the pixels as stored. Pass `upright=True` to show a photo to a person.
+    Of TIFF it is always applied: OpenCV and Pillow turn what they read, whatever is asked.
 
     at_least_hw: a JPEG may come in a half, a quarter or an eighth of its height and width, as long
     as both divide and stay at least this large: its decoder then leaves out most of the work.
@@ -65,7 +66,7 @@ def read_image(
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(width_px, height_px) of the picture as stored, from its header: nothing is decoded.
+    """(width_px, height_px) of what `read_image` gives, from the header: nothing is decoded.
 
     Raises DataError where the file is missing, no picture, or over PIXEL_LIMIT.
     """

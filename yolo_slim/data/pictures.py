@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -82,6 +83,17 @@ class PictureFinder:
                 )
             found = exact
         return found[0] if found else None
+
+
+def places_below(pictures: Sequence[Path]) -> tuple[Path, list[Path]]:
+    """The folder that all the pictures lie in, and where each lies below it.
+
+    The folder is absolute, without `..`; links on the way are not followed, so that a picture
+    lies where it is said to lie.
+    """
+    paths = [Path(os.path.abspath(path)) for path in pictures]  # noqa: PTH100
+    folder = Path(os.path.commonpath([path.parent for path in paths]))
+    return folder, [path.relative_to(folder) for path in paths]
 
 
 def require_all(folder: Path, missing: Sequence[Path], annotations: Path) -> None:

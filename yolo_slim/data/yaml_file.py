@@ -71,6 +71,11 @@ def names_of(value: Any, data: Path) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise DataError(f"{data}: `names` is {shown(value)}, expected a list as in [cat, dog].")
     for name in value:
+        if isinstance(name, bool):
+            raise DataError(
+                f"{data}: `names` holds a word that YAML reads as {str(name).lower()}, such as "
+                "yes, no, on or off: put it in quotes."
+            )
         is_name = isinstance(name, str | int | float) and str(name).strip().isprintable()
         if not is_name or not str(name).strip():
             raise DataError(f"{data}: `names` holds {shown(name)}, expected the name of a class.")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from yolo_slim.class_names import unique_names
 from yolo_slim.detections import Detections
 from yolo_slim.errors import DataError
 
@@ -90,20 +92,24 @@ def per_class_ap(
     detections: Mapping[int, Detections],
     category_ids: Sequence[int],
 ) -> dict[str, ClassAP]:
-    """AP of each category by its name, by ascending category id; arguments of `coco_numbers`."""
+    """AP of each category by its name, by ascending category id; arguments of `coco_numbers`.
+
+    Names that occur twice get the number of their class, as in `unique_names`.
+    """
     precision, _ = _count(ground_truth, coco_results(detections, category_ids))
-    names = {category["id"]: category["name"] for category in ground_truth["categories"]}
-    n_boxes = dict.fromkeys(names, 0)
+    categories = sorted(ground_truth["categories"], key=itemgetter("id"))
+    names = unique_names([category["name"] for category in categories])
+    n_boxes = {category["id"]: 0 for category in categories}
     for box in ground_truth["annotations"]:
         if not box.get("iscrowd", 0) and box["category_id"] in n_boxes:
             n_boxes[box["category_id"]] += 1
     return {
-        names[category_id]: ClassAP(
+        name: ClassAP(
             AP=_mean(precision[:, :, k, _ALL, _BEST_100]),
             AP50=_mean(precision[_IOU50, :, k, _ALL, _BEST_100]),
-            n_boxes=n_boxes[category_id],
+            n_boxes=n,
         )
-        for k, category_id in enumerate(sorted(names))
+        for k, (name, n) in enumerate(zip(names, n_boxes.values(), strict=True))
     }
 
 

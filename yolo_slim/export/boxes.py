@@ -158,7 +158,9 @@ class _HeadWriter:
             wh = self.product(wh, wh, "wh.square")
         whole = np.tile(self.whole_wh, (num, 1))
         xyxy = self.boxes(self.part(boxes, "xy", 0, 2), wh, whole)
-        return xyxy, self.product(sure, classes, "scores")
+        least, most = graph.floats("decode.zero", 0.0), graph.floats("decode.one", 1.0)
+        product = self.product(sure, classes, "scores.unbounded")
+        return xyxy, graph.node("Clip", [product, least, most], f"{self.name}.scores")
 
     def rows(self, raw: str, values: int) -> str:
         """[B, A * values, H, W] -> [B, A, H * W, values]."""

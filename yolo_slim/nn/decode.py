@@ -122,8 +122,9 @@ def _decode_detection(raw: Tensor, head: Detection, input_hw: tuple[int, int]) -
     sizes = boxes[..., 2:] ** 2 if head.sqrt else boxes[..., 2:]
     whole = tuple((float(input_hw[1]), float(input_hw[0])) for _ in range(head.num))
     boxes_xyxy = _boxes(boxes[..., :2], sizes, whole, input_hw)  # [B, num, side, side, 4]
-    scores = objectness.view(batch, cells, head.num, 1) * classes  # [B, cells, num, C]
-    return boxes_xyxy.flatten(2, 3), scores.transpose(1, 2)
+    # Of linear outputs: nothing else keeps them within 0 to 1.
+    scores = (objectness.view(batch, cells, head.num, 1) * classes).clamp(0, 1)
+    return boxes_xyxy.flatten(2, 3), scores.transpose(1, 2)  # scores: [B, num, cells, C]
 
 
 def _boxes(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -26,6 +27,7 @@ from yolo_slim.data.folders import (
 from yolo_slim.errors import DataError, InputError
 from yolo_slim.nn.decode import class_logits
 from yolo_slim.pipeline.fingerprint import fingerprint
+from yolo_slim.pipeline.same_classes import require_same_answers
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
@@ -92,9 +94,15 @@ def train_classifier(
     teacher: Bundle | None = None,
     lessons: Lessons | None = None,
 ) -> Bundle:
-    """The trained classifier; it is scored by its share of right first answers, top1."""
+    """The trained classifier; it is scored by its share of right first answers, top1.
+
+    Raises InputError where it, or a teacher whose answers are learned, has other classes.
+    """
     cfg = bundle.cfg
+    lessons = lessons or Lessons()
     require_logits(cfg, training)
+    if teacher is not None and lessons.losses.outputs:
+        require_same_answers(teacher, training.class_names)
     bundle = replace(bundle, class_names=training.class_names)
     pictures = LabelledSet(
         training, cfg.input_hw, augmentation, channels=cfg.net.channels, seed=settings.seed
@@ -119,14 +127,17 @@ def train_classifier(
         calm = LabelledSet(training, cfg.input_hw, None, channels=cfg.net.channels)
         loader = DataLoader(calm, batch_size=BATCH, shuffle=True, collate_fn=collate_labelled,
                             generator=torch.Generator().manual_seed(settings.seed))  # fmt: skip
-        for images, _, _ in islice(loader, math.ceil(N_MEASURED / BATCH)):
+        for images, _ in islice(_batches(loader), math.ceil(N_MEASURED / BATCH)):
             yield images.float() / 255
 
-    return train_taught(bundle, teacher, lessons or Lessons(), settings, shown, out, fit)
+    return train_taught(bundle, teacher, lessons, settings, shown, out, fit)
 
 
 def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[str, float]]:
-    """A network -> the share of pictures whose class is its first answer, and among the first 5."""
+    """A network -> the share of pictures whose class is its first answer, and among the first 5.
+
+    The scorer raises DataError for a picture that cannot be read.
+    """
     pictures = LabelledSet(folders, cfg.input_hw, None, channels=cfg.net.channels)
     loader = DataLoader(pictures, batch_size=BATCH, collate_fn=collate_labelled)
 
@@ -134,10 +145,7 @@ def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[
         first = among_five = 0
         device = next(network.parameters()).device
         with torch.inference_mode():
-            for batch in loader:
-                if isinstance(batch, DataError):
-                    raise batch
-                images, class_ids, _ = batch
+            for images, class_ids in _batches(loader):
                 answers = class_logits(network(images.to(device).float() / 255), cfg).cpu()
                 best = answers.topk(min(5, answers.shape[1])).indices
                 hits = best == class_ids[:, None]
@@ -146,3 +154,15 @@ def top_scorer(cfg: Cfg, folders: PictureFolders) -> Callable[[nn.Module], dict[
         return {"top1": first / len(pictures), "top5": among_five / len(pictures)}
 
     return scorer
+
+
+def _batches(loader: Iterable[Any]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What `collate_labelled` gives, each picture once: raises DataError for one that cannot be
+    read, in whose place the next would count twice."""
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        images, class_ids, faults = batch
+        if faults:
+            raise DataError(faults[0])
+        yield images, class_ids

@@ -10,8 +10,8 @@ from torch import nn
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
-from yolo_slim.data.dataset import Dataset, coco_ground_truth
-from yolo_slim.data.image import read_image
+from yolo_slim.data.dataset import Dataset, Sample, coco_ground_truth
+from yolo_slim.data.image import read_image, require_size
 from yolo_slim.detections import Detections
 from yolo_slim.errors import InputError
 from yolo_slim.evaluate.coco import coco_numbers
@@ -52,17 +52,27 @@ def require_boxes(dataset: Dataset) -> None:
 def detect_all(
     detector: Detector, dataset: Dataset, progress: Callable[[int, int], None] | None = None
 ) -> dict[int, Detections]:
-    """Detections of every image, by image id."""
+    """Detections of every image, by image id.
+
+    Raises DataError for a picture that cannot be read, or has another size than is said of it.
+    """
     require_classes(detector.session.cfg.n_classes, dataset, detector.session.cfg.source)
     found: dict[int, Detections] = {}
     samples = dataset.samples
     for start in range(0, len(samples), BATCH):
         batch = samples[start : start + BATCH]
-        results = detector([read_image(sample.path) for sample in batch])
+        results = detector([_picture_of(sample) for sample in batch])
         found |= {s.image_id: d for s, d in zip(batch, results, strict=True)}
         if progress is not None:
             progress(len(found), len(samples))
     return found
+
+
+def _picture_of(sample: Sample) -> np.ndarray:
+    """uint8 [H, W, 3], of the size that the boxes were marked in."""
+    image = read_image(sample.path)
+    require_size(sample.path, (sample.width_px, sample.height_px), image.shape[1::-1])
+    return image
 
 
 def score(

@@ -24,5 +24,10 @@ class Size:
     def of(
         cls, bundle: Bundle, latency_ms: float | None = None, file_bytes: int | None = None
     ) -> Size:
-        total = totals(bundle.cfg)
-        return cls(total.parameters, total.macs, latency_ms, file_bytes)
+        return cls(**size(bundle), latency_ms=latency_ms, file_bytes=file_bytes)
+
+
+def size(bundle: Bundle) -> dict[str, int]:
+    """What is known without measuring."""
+    total = totals(bundle.cfg)
+    return {"parameters": total.parameters, "macs": total.macs}

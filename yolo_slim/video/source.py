@@ -71,6 +71,17 @@ def source_files(source: str | Path) -> list[Path]:
     return _pictures_in(path) if path.is_dir() else [path]
 
 
+def public_address(source: str) -> str:
+    """A stream without user and password, for messages and file names; any other source as it is.
+
+    >>> public_address("rtsp://user:p@ss@camera/1")
+    'rtsp://camera/1'
+    """
+    scheme = _STREAM.match(source)
+    # A password may hold an @ itself: the last one before the path ends it, as in FFmpeg.
+    return scheme[0] + re.sub(r"^[^/]*@", "", source[scheme.end() :]) if scheme else source
+
+
 def is_picture(path: Path) -> bool:
     """Whether a file is read as a still picture; every other one as a video."""
     return path.suffix.lower() in PICTURE_SUFFIXES
@@ -93,14 +104,15 @@ def frames(
     """
     address = str(source)
     if _STREAM.match(address):
-        return _video(address, re.sub(r"\W+", "-", _public(address)).strip("-"))
+        return _video(address, re.sub(r"\W+", "-", public_address(address)).strip("-"))
     path = Path(source)
     if path.is_dir():
         return _pictures(_pictures_in(path), read_image, pass_over)
     if path.is_file():
         if is_picture(path):
             return _pictures([path], read_image, pass_over)
-        return _video(address, path.stem)
+        # Absolute: FFmpeg takes what stands before a colon for a protocol, as in `12:30.mp4`.
+        return _video(str(path.absolute()), path.stem)
     if address.isdecimal():
         return _video(int(address), f"camera{address}")
     raise DataError(
@@ -141,7 +153,7 @@ def _video(address: str | int, name: str) -> Iterator[Frame]:
     if not decoded:
         capture.release()
         raise DataError(
-            f"{_public(str(address))} gives no video frame. "
+            f"{public_address(str(address))} gives no video frame. "
             "Expected a video file, camera or stream that OpenCV's FFmpeg can decode."
         )
     height, width = first.shape[:2]  # of the picture itself: the header ignores rotation
@@ -184,8 +196,3 @@ def _known(value: float) -> float | None:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else round(value)
-
-
-def _public(address: str) -> str:
-    """The address without user and password: it ends up in messages and file names."""
-    return re.sub(r"//[^/@]*@", "//", address)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yolo_slim.class_names import unique_names
 from yolo_slim.data.check.finding import Finding
 from yolo_slim.data.check.rows import Evidence, RawSplit
 
@@ -18,15 +19,6 @@ def class_counts(split: RawSplit) -> dict[str, int]:
     ids = [b.class_id for image in split.images for b in image.boxes if not (b.crowd or b.is_flat)]
     counts = np.bincount(np.array(ids, np.int64), minlength=len(split.class_names))
     return dict(zip(unique_names(split.class_names), counts.tolist(), strict=True))
-
-
-def unique_names(names: tuple[str, ...]) -> list[str]:
-    """Names that occur twice get the number of their class.
-
-    >>> unique_names(("cat", "dog", "cat"))
-    ['cat (0)', 'dog', 'cat (2)']
-    """
-    return [f"{name} ({k})" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
 def differing(evidence: Evidence) -> Iterator[Finding]:

@@ -31,8 +31,8 @@ class RawBox:
 
 @dataclass(frozen=True, slots=True)
 class RawImage:
-    """An entry for a picture; name: as the annotations call it; size_wh: as they say, in pixels,
-    None where they do not."""
+    """An entry for a picture; name: as COCO annotations call it, else its place below the folder
+    that all lie in; size_wh: as the annotations say, in pixels, None where they do not."""
 
     name: str
     path: Path

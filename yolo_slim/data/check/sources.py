@@ -14,6 +14,7 @@ from yolo_slim.data.check.rows import RawBox, RawImage, RawSplit
 from yolo_slim.data.darknet import read_options
 from yolo_slim.data.dataset import Dataset, is_file
 from yolo_slim.data.describe import read_dataset
+from yolo_slim.data.pictures import places_below
 
 SPLITS = ("train", "val")
 
@@ -55,10 +56,14 @@ def _described(data: Path) -> tuple[RawSplit, ...]:
 
 
 def rows_of(dataset: Dataset, split: str) -> RawSplit:
-    """A data set that a reader has read, as rows; annotations are numbered through."""
+    """A data set that a reader has read, as rows; annotations are numbered through.
+
+    A picture is called by its place below the folder that all lie in: names may occur twice.
+    """
     entries = []
     number = 0
-    for sample in dataset.samples:
+    _, places = places_below([sample.path for sample in dataset.samples])
+    for sample, place in zip(dataset.samples, places, strict=True):
         boxes = []
         for box_xyxy, class_id, crowd in zip(
             sample.boxes_xyxy.tolist(), sample.class_ids.tolist(), sample.crowd, strict=True
@@ -66,7 +71,7 @@ def rows_of(dataset: Dataset, split: str) -> RawSplit:
             boxes.append(RawBox(number, tuple(box_xyxy), class_id, bool(crowd)))
             number += 1
         size_wh = (sample.width_px, sample.height_px)
-        entries.append(RawImage(sample.path.name, sample.path, size_wh, tuple(boxes)))
+        entries.append(RawImage(place.as_posix(), sample.path, size_wh, tuple(boxes)))
     notes = tuple(
         Finding("flat box" if "without width or height" in text else "reader's note", split, text)
         for text in dataset.notes
@@ -105,8 +110,10 @@ def _are_plain(names: Any) -> bool:
     """Whether `names` of a description is what every reader takes: a list, of names."""
     if names is None:
         return True
-    plain = isinstance(names, list) and all(isinstance(n, str | int | float) for n in names)
-    return plain and all(str(name).strip() for name in names)
+    return isinstance(names, list) and all(
+        isinstance(n, str | int | float) and not isinstance(n, bool) and str(n).strip()
+        for n in names
+    )
 
 
 def _is_json(path: Path) -> bool:
