@@ -8,7 +8,7 @@ import pytest
 from command_line import told
 from typer.main import get_command
 
-from yolo_slim.bundle import Bundle
+from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cli.app import app
 from yolo_slim.cli.prune_effects import NEEDS, Wish, require_effects
 from yolo_slim.cli.prune_words import typed_step
@@ -112,6 +112,23 @@ def test_every_rule_is_of_an_option_that_there_is():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ("", "--granularity layer removes whole blocks: say how many with --layers"),
+        ("--layers 1 --ratio 0.3", "removes blocks alone: leave out --ratio, or it"),
+        ("--layers 1 --select 0.3", "removes blocks alone: leave out --select, or it"),
+        ("--layers 1 --dense first", "it is for --granularity weight"),
+    ],
+)
+def test_the_granularity_layer_is_layers_and_nothing_else(options, words, place, capsys):
+    status, error = told(f"prune model --out x --granularity layer {options}", capsys)
+    assert status == 2 and words in error
+    assert told("prune model --out one --granularity layer --layers 1", capsys)[0] == 0
+    assert told("prune model --out other --layers 1", capsys)[0] == 0
+    assert load_bundle(place / "one").cfg == load_bundle(place / "other").cfg
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
         ("--adapt", "--adapt goes to a latency: name --target-latency-ms"),
         ("--granularity kernel --target-macs 0.5",
          "--granularity kernel sets to 0 and leaves all MACs: name --ratio"),
@@ -129,8 +146,8 @@ def test_every_rule_is_of_an_option_that_there_is():
          "--sweep is of channels: leave out --granularity and --select"),
         ("--sensitivity",
          "--sensitivity measures AP: name --data FILE, or --images DIR with --annotations FILE"),
-        ("--recalibrate model", "--recalibrate model: expected a description FILE, as for --data "
-         "(.yaml, .yml, .data)"),
+        ("--recalibrate a.jpg", "--recalibrate a.jpg: expected a folder of pictures, or a "
+         "description FILE as for --data (.yaml, .yml, .data)"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_in_the_words_of_the_command_line(options, words, place, capsys):

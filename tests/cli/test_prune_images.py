@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from yolo_slim.bundle import load_bundle
 from yolo_slim.cli import main
 from yolo_slim.console import percent
 from yolo_slim.data.digits import make_digits
@@ -65,6 +66,15 @@ def test_more_images_than_there_are_is_told_where_it_was_typed(options, place, d
     for no_more in ("", f" --n-images {N_TRAIN}"):
         status, out, _ = told(command + no_more, capsys)
         assert status == 0 and note not in out
+
+
+def test_a_folder_of_pictures_recalibrates_too(place, digits, capsys):
+    folder = digits.parent / "images/train"
+    status, out, _ = told(f"prune model --out x --recalibrate {folder} --n-images 99", capsys)
+    assert status == 0 and f"all {N_TRAIN} images are asked" in out
+    assert load_bundle(place / "x").history[-1].verb == "recalibrate"
+    status, _, err = told("prune model --out y --recalibrate model", capsys)
+    assert status == 2 and "model" in err and not (place / "y").exists()
 
 
 def test_a_sweep_of_too_few_training_images_does_without_recalibration(

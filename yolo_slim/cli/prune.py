@@ -90,7 +90,11 @@ def prune(
     if len(given) > 1:
         raise InputError(f"name exactly one of {', '.join(targets)}; found {', '.join(given)}")
     others = layers is not None or select is not None
-    if not given and granularity != "2:4" and not (others and granularity == "channel"):
+    if (
+        not given
+        and granularity not in ("2:4", "layer")
+        and not (others and granularity == "channel")
+    ):
         ratio = 0.5
     step = typed_step(
         ratio=ratio, energy=energy, target_macs=target_macs, target_params=target_params,

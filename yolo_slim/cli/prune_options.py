@@ -108,7 +108,8 @@ Absorb = Annotated[
 Recalibrate = Annotated[
     Path | None,
     typer.Option(
-        help="A description, as for --data, whose training images give new running statistics.",
+        help="A folder of pictures, or a description as for --data, whose training images give new "
+        "running statistics.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -161,7 +162,8 @@ Granularity = Annotated[
     typer.Option(
         rich_help_panel=ZEROS,
         show_choices=False,
-        help="channel cuts; weight, kernel set the share --ratio to 0, 2:4 half of every four.",
+        help="channel, and layer (--layers alone), cut; weight, kernel set the share --ratio to 0, "
+        "2:4 half of every four.",
     ),
 ]
 Within = Annotated[

@@ -13,6 +13,7 @@ from yolo_slim.cli.options import console, dataset, progress, write_json
 from yolo_slim.console import note
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import DESCRIPTIONS, pointing
+from yolo_slim.data.unlabelled import read_unlabelled
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.prune_step import needs_images
@@ -39,7 +40,7 @@ class DataNames:
     """The data that a command names: --data, or --images with --annotations; --recalibrate.
 
     n_images: how many were asked for, 0 where that was left open.
-    Raises InputError for a --recalibrate that is no description.
+    Raises InputError for a --recalibrate that is neither a folder nor a description.
     """
 
     data: Path | None
@@ -49,10 +50,13 @@ class DataNames:
     n_images: int = 0
 
     def __post_init__(self) -> None:
-        if self.recalibrate is not None and self.recalibrate.suffix not in DESCRIPTIONS:
+        fresh = self.recalibrate
+        if fresh is None or (fresh.is_dir() and not pointing(fresh)):
+            return
+        if fresh.suffix not in DESCRIPTIONS:
             raise InputError(
-                f"--recalibrate {self.recalibrate}: expected a description FILE, as for --data "
-                f"({', '.join(DESCRIPTIONS)}){pointing(self.recalibrate)}"
+                f"--recalibrate {fresh}: expected a folder of pictures, or a description FILE as "
+                f"for --data ({', '.join(DESCRIPTIONS)}){pointing(fresh)}"
             )
 
     @property
@@ -68,9 +72,11 @@ class DataNames:
         return self._counted(self.split("train", class_names))
 
     def recalibration(self, class_names: tuple[str, ...]) -> Dataset | None:
-        """The training images of --recalibrate."""
+        """The training images of --recalibrate, or all pictures of the folder that it is."""
         if self.recalibrate is None:
             return None
+        if self.recalibrate.is_dir():
+            return self._counted(read_unlabelled(self.recalibrate))
         return self._counted(dataset(self.recalibrate, None, None, "train", class_names))
 
     def _counted(self, images: Dataset) -> Dataset:

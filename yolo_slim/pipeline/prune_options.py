@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -16,7 +16,7 @@ Which = Literal["shortcut", "regular"]
 Rounding = Literal["up", "nearest"]
 LayerRank = Literal["gamma", "similarity", "drop-one"]
 Order = Literal["layers-first", "channels-first"]
-Granularity = Literal["channel", "weight", "2:4", "kernel"]
+Granularity = Literal["channel", "layer", "weight", "2:4", "kernel"]
 Within = Literal["network", "layer"]
 Norm = Literal["l1", "l2"]
 Section = Annotated[int, Field(ge=0)]
@@ -72,8 +72,9 @@ class LayerOptions(BaseModel):
 
 
 class ZeroOptions(BaseModel):
-    """granularity: 'channel' cuts, the others set to 0. dense: convolutions left alone, by the
-    number of their section or in a word: those that heads read, the first one."""
+    """granularity: 'channel' cuts, 'layer' is whole blocks and nothing else, the others set to 0.
+    dense: convolutions left alone, by the number of their section or in a word: those that heads
+    read, the first one."""
 
     granularity: Granularity = "channel"
     within: Within = "network"
@@ -92,6 +93,22 @@ class _Asked(Protocol):
 def placements(step: object) -> list[str]:
     """Those of PLACEMENTS that a step names."""
     return [name for name in PLACEMENTS if getattr(step, name) is not None]
+
+
+def layers_alone(said: Mapping[str, Any], spelled: Spelling = str) -> dict[str, Any]:
+    """What a step says, in which the granularity 'layer' is a number of layers and no target.
+
+    Raises ValueError where it says anything else.
+    """
+    if said.get("granularity") != "layer":
+        return dict(said)
+    asked, layers = f"{spelled('granularity')} layer", spelled("layers")
+    if said.get("layers") is None:
+        raise ValueError(f"{asked} removes whole blocks: say how many with {layers}")
+    for name in (*PLACEMENTS, "select"):
+        if said.get(name) is not None:
+            raise ValueError(f"{asked} removes blocks alone: leave out {spelled(name)}, or it")
+    return {**said, "granularity": "channel"}
 
 
 def require_target(step: _Asked, spelled: Spelling = str) -> None:

@@ -143,7 +143,7 @@ def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:
 
 
 def _zeros(done: Pruned, step: PruneStep) -> Pruned:
-    assert step.granularity != "channel"
+    assert step.granularity != "channel" and step.granularity != "layer"
     dense = _still_dense(done, step.dense)
     ratio = 0.5 if step.ratio is None else step.ratio
     zeroed = zero_weights(
