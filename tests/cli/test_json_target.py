@@ -21,6 +21,7 @@ COMMANDS = {
     "export_trt": "export_trt model --out x.engine", "factorize": "factorize model --out x",
     "quantize": "quantize model --out x " + TWO,
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
+    "report": "report model",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,
 }  # fmt: skip

@@ -11,13 +11,9 @@ from rich.table import Table
 from yolo_slim.cli.options import JsonFile, Threads, console, write_json
 from yolo_slim.cli.targets import check_file
 from yolo_slim.errors import Interrupted
-from yolo_slim.pipeline.comparing import (
-    TABLE,
-    Comparison,
-    mean_and_deviation,
-    paired_gain,
-)
 from yolo_slim.pipeline.comparing import compare as run_arms
+from yolo_slim.pipeline.comparison import Comparison, mean_and_deviation, paired_gain
+from yolo_slim.pipeline.step_folder import ARMS_TABLE
 
 
 def compare(
@@ -37,7 +33,7 @@ def compare(
     except KeyboardInterrupt:
         raise Interrupted("stopped; the same command goes on after what is done") from None
     console.print(_table(comparison))
-    console.print(f"{out / TABLE}: a line for each arm and seed")
+    console.print(f"{out / ARMS_TABLE}: a line for each arm and seed")
     write_json(json, _document(comparison))
 
 
