@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolo_slim.bundle import BUNDLE_IN_RUN
 from yolo_slim.cli.targets import check_file
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.finished_run import FinishedRun, read_run
+from yolo_slim.pipeline.step_folder import ARMS_TABLE, RECIPE
 
 
 def read_runs(
@@ -23,3 +25,16 @@ def read_runs(
             raise InputError(f"{places[real]} and {folder} are the same run: name each once")
         places[real] = folder
     return [read_run(folder, arms_first) for folder in folders]
+
+
+def check_runs_table(out: Path) -> None:
+    """Raises InputError where the table of runs would be written into a run, or in place of another
+    file; OSError where it cannot be written."""
+    target = out / ARMS_TABLE
+    if any((out / name).exists() for name in (RECIPE, BUNDLE_IN_RUN, "checkpoints")):
+        raise InputError(f"{out} is the folder of a run, which keeps its own table: name another")
+    check_file(target, [])
+    if target.is_file() and not target.read_bytes().startswith((b"arm,AP,", b"run,verb,")):
+        raise InputError(
+            f"{target} exists and is no table of compare: nothing was written; choose another --out"
+        )
