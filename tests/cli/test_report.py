@@ -69,6 +69,17 @@ def test_several_runs_are_a_row_each(place):
     assert {path.name for path in place.iterdir()} == {"t", "c", "all.html", "told.json"}
 
 
+def test_a_compression_without_its_pictures_says_where_they_are(place):
+    made_compression(place / "c")
+    assert status("report c") == 0
+    page = (place / "c/report.html").read_text()
+    assert "by hand" in page and "slim-2-cut" in page and "(not kept)" in page
+    assert "the compress that made it puts them there" in page
+    (place / "c/showcase").mkdir()
+    (place / "c/showcase/showcase.json").write_text('{"classes": [1]}')
+    assert status("report c") == 2
+
+
 def test_runs_of_compare_have_their_seeds_put_together(place):
     made_comparison(place / "a", {3: (0.5, 0.6)})
     made_comparison(place / "b", {4: (0.4, 0.46)})
@@ -94,6 +105,7 @@ REFUSED = {
     "into a folder": ("report t --out other", "is a folder"),
     "json over the history": (
         "report t --json t/bundle/history.json", "history.json, which this command reads"),
+    "a page and a document": ("report t --out x.html --json x.html", "name two files"),
     "json over a text": ("report t --json thesis.html", "is no JSON document"),
     "a verdict that is none": ("report odd", "sparsity.json is no verdict"),
     "a damaged checkpoint": ("report cut", "last.ckpt is damaged"),

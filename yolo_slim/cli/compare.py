@@ -32,10 +32,10 @@ from yolo_slim.report.table import step_table
 
 
 def compare(
-    compared: Annotated[
+    recipe_or_runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RECIPE | RUN...",
+            metavar="RECIPE|RUN",
             help="A TOML recipe that has arms; or finished runs, of compare, compress, train or "
             "distill.",
         ),
@@ -56,10 +56,10 @@ def compare(
     the same pictures in the same order. Runs of compare with the same arms have their seeds put
     together; other runs are a row each, and the first is what the others are compared with.
     """
-    if len(compared) > 1 or compared[0].is_dir():
-        _runs(compared, out, threads, json)
+    if len(recipe_or_runs) > 1 or recipe_or_runs[0].is_dir():
+        _runs(recipe_or_runs, out, threads, json)
     else:
-        _recipe(compared[0], out, threads, json)
+        _recipe(recipe_or_runs[0], out, threads, json)
 
 
 def _recipe(recipe: Path, out: Path | None, threads: int | None, json: Path | None) -> None:

@@ -21,7 +21,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Folder that train, distill, compress or compare has made."
+            metavar="RUN", help="Folder that train, distill, compress or compare has made."
         ),
     ],
     out: Annotated[
@@ -39,6 +39,8 @@ def report(
     target = out or runs[0] / PAGE
     read = read_runs(runs, json)
     check_page(target)
+    if json is not None and json.resolve() == target.resolve():
+        raise InputError(f"{target} is to be the page and, by --json, the document: name two files")
     page = report_of(read)
     write_report(target, page)
     console.print(step_table(page.steps, page.row_title))
