@@ -27,6 +27,7 @@ COMMANDS = {
     "convert": "convert model --out x", "export_onnx": "export_onnx model --out x.onnx",
     "export_openvino": "export_openvino model --out x.xml",
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
+    "report": "report model",
     "data check": "data check " + TWO, "check_onnx": "check_onnx model.onnx",
     "data digits": "data digits --out x", "data download": "data download coco --out x",
     "data anchors": "data anchors " + TWO, "data convert": "data convert --to yolo --out x " + TWO,

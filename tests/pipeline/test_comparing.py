@@ -14,7 +14,7 @@ from yolo_slim.bundle import load_bundle
 from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import RecipeError
-from yolo_slim.pipeline.comparing import Compared, mean_and_deviation, paired_gain
+from yolo_slim.pipeline.comparison import Compared, mean_and_deviation, paired_gain
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.report.model import StepRow
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,8 +153,27 @@ def test_random_weights_are_not_pruned(finished, capsys, tmp_path):
 
 
 def test_the_page_draws_every_term_of_the_log(finished):
-    from yolo_slim.pipeline.summary import CURVES
+    from yolo_slim.pipeline.finished_run import read_run
 
-    header = (finished[1] / "02-sparse/metrics.csv").read_text().splitlines()[0].split(",")
+    _, out = finished
+    header = (out / "02-sparse/metrics.csv").read_text().splitlines()[0].split(",")
     terms = {name for name in header if name.startswith("teacher_")}
-    assert len(terms) == 3 and terms | {"loss", "box", "classes"} <= set(CURVES)
+    drawn = read_run(out).curves["sparse"]
+    assert len(terms) == 3 and terms | {"loss", "box", "classes", "lr"} <= set(drawn)
+    assert set(drawn) == set(header) - {"epoch", "step"}
+
+
+def test_report_writes_the_same_page_from_the_folder_alone(finished, tmp_path):
+    recipe, out = finished
+    run(recipe, out)
+    before = times(out)
+    for source, name in ((out, "run"), (recipe.parent / "digits", "digits")):
+        shutil.move(source, tmp_path / name)
+    with pytest.raises(SystemExit) as caught:
+        main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "again.html")])
+    for name, place in (("run", out), ("digits", recipe.parent / "digits")):
+        shutil.move(tmp_path / name, place)
+    assert caught.value.code == 0
+    assert (tmp_path / "again.html").read_bytes() == (out / "report.html").read_bytes()
+    assert b"AP of each class" in (tmp_path / "again.html").read_bytes()
+    assert times(out) == before

@@ -14,11 +14,12 @@ from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.factorizing import run_factorize
+from yolo_slim.pipeline.finished_run import read_run
 from yolo_slim.pipeline.prune_document import PLAN
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe import read_recipe
 from yolo_slim.pipeline.recipe_steps import FactorizeStep
-from yolo_slim.pipeline.summary import as_report
+from yolo_slim.pipeline.summary import compress_report, keep_summary
 from yolo_slim.prune.masks import zero_weights
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -79,7 +80,8 @@ def test_it_goes_with_prune_and_quantize(place, monkeypatch):
     assert verbs == ["factorize", "recalibrate", "absorb", "take", "fold", "quantize"]
     document = json.loads((thin.folder / PLAN).read_text())
     assert document["method"] == "tucker" and document["images"] == 16
-    plans = as_report(run).plans
+    keep_summary(run)
+    plans = compress_report(read_run(run.out)).plans
     assert set(plans) == {"thin", "cut"}
     assert len(plans["thin"].factors) == 1 + len(document["sections"])
     again = compress(place / "r.toml", place / "run", Console(quiet=True), 1)

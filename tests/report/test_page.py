@@ -17,6 +17,7 @@ from yolo_slim.report.model import ClassRow, Report, StepRow
 from yolo_slim.report.page import render, write_report
 from yolo_slim.report.plan_tables import PlanTables
 from yolo_slim.report.plots import tradeoff
+from yolo_slim.report.shell import is_page
 
 RNG = np.random.default_rng(0)
 PLAN = PlanTables.of(
@@ -52,6 +53,8 @@ FULL = Report(
     curves={"teacher": {"loss": ([1, 2, 3], [3.0, float("nan"), 1.0]), "AP": ([2], [0.3])}},
     pictures=[("teacher sees", RNG.integers(0, 255, (30, 40, 3), np.uint8))] * 2,
     notes=["128 images give a noisy AP."],
+    settings={"--lr": "0.001"},
+    history=[("Done", "settings"), ("train", "epochs 3")],
 )
 PARTS = [
     "summary",
@@ -64,6 +67,8 @@ PARTS = [
     "curves",
     "pictures",
     "notes",
+    "settings",
+    "history",
 ]
 EVIL = '</script><script>alert("1")</script><img src=http://evil.example/x>'
 
@@ -97,6 +102,7 @@ def test_every_step_and_number_is_told_and_compared_with_the_first() -> None:
         *("teacher", "8.67 M", "4.10 G", "34.7 MB", "20.0 ms", "31.12", "51.00", "2 h 00 min"),
         *("pruned", "2.17 M", "0.41 G", "8.70 MB", "9.50 ms", "29.87", "50.00", "4.2 s"),
         *("int8", "2.20 MB", "3.25 ms", "29.41", "49.00", "onnxruntime"),
+        *("--lr", "0.001", "Done", "epochs 3"),
         *("×0.25", "×0.1", "×0.47", "−1.25", "−1.00", "×0.063", "−1.71"),
     ):
         assert told in text, told
@@ -158,6 +164,8 @@ def test_text_is_never_markup() -> None:
         curves={EVIL: {EVIL: ([1], [1.0])}},
         pictures=[(EVIL, np.zeros((4, 4, 3), np.uint8))],
         notes=[EVIL],
+        settings={EVIL: EVIL},
+        history=[(EVIL,), (EVIL,)],
     )
     html = render(evil)
     honest = Elements(render(FULL))
@@ -205,6 +213,24 @@ def test_steps_with_nothing_measured_and_degenerate_data_make_a_page() -> None:
     html = render(report)
     assert "second" in html
     assert [sum(trace["y"]) for trace in plots_of(html)[0]["data"]] == [4, 0]
+
+
+def test_runs_side_by_side_do_not_follow_one_another() -> None:
+    html = render(replace(FULL, side_by_side=True))
+    assert "<h2>Runs</h2>" in html and "<h2>Steps</h2>" not in html
+    assert '<dl class="cards">' not in html and '<dl class="cards">' in render(FULL)
+    tradeoff, *_ = plots_of(html)
+    assert tradeoff["data"][0]["mode"] == "markers+text"
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html>\n<html>mine</html>", b"\xff\xd8", b"dear"])
+def test_a_page_is_told_from_another_file(content: bytes, tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", FULL)
+    assert is_page(tmp_path / "report.html")
+    (tmp_path / "other.html").write_bytes(content)
+    assert not is_page(tmp_path / "other.html")
+    (tmp_path / "empty.html").touch()
+    assert is_page(tmp_path / "empty.html")
 
 
 def test_a_large_picture_is_made_smaller() -> None:

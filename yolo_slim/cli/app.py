@@ -23,6 +23,7 @@ from yolo_slim.cli import (
     profile,
     prune,
     quantize,
+    report,
     scale,
     train,
     zoo,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("compress")(compress.compress)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
 app.command("prune")(prune.prune)

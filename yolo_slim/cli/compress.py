@@ -11,8 +11,10 @@ from yolo_slim.cli.options import JsonFile, Threads, console, write_json
 from yolo_slim.cli.targets import check_file
 from yolo_slim.errors import Interrupted
 from yolo_slim.pipeline.compress import compress as run_recipe
-from yolo_slim.pipeline.summary import as_report, table_rows, write_table
-from yolo_slim.report.page import write_report
+from yolo_slim.pipeline.finished_run import read_run
+from yolo_slim.pipeline.run_pages import report_of
+from yolo_slim.pipeline.summary import keep_summary, table_rows
+from yolo_slim.report.page import PAGE, write_report
 from yolo_slim.report.table import step_table
 
 
@@ -28,9 +30,8 @@ def compress(
         compression = run_recipe(recipe, out, console, threads)
     except KeyboardInterrupt:
         raise Interrupted("stopped; the same command goes on after what is done") from None
-    report = as_report(compression)
-    write_report(out / "report.html", report)
-    write_table(out / "table.csv", compression)
+    keep_summary(compression)
+    write_report(out / PAGE, report_of([read_run(out)]))
     console.print(step_table(compression.rows))
-    console.print(f"report: {out / 'report.html'}")
+    console.print(f"report: {out / PAGE}")
     write_json(json, {"steps": table_rows(compression)})

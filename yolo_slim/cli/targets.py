@@ -10,6 +10,7 @@ from yolo_slim.bundle import Bundle, is_bundle, require_replaceable
 from yolo_slim.cli.options import console
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
+from yolo_slim.report.shell import is_page
 
 
 def check_file(
@@ -29,6 +30,18 @@ def check_file(
     if only_json and target.is_file() and not _is_json(target):
         raise InputError(
             f"{target} exists and is no JSON document: nothing was written; choose another --json"
+        )
+
+
+def check_page(target: Path) -> None:
+    """The same for a page, which may take the place of a page, or of an empty file."""
+    check_file(target, [])
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{target} is no name of a page: expected one that ends in .html")
+    if target.is_file() and not is_page(target):
+        raise InputError(
+            f"{target} exists and is no page of yolo_slim: nothing was written; choose another "
+            "--out"
         )
 
 

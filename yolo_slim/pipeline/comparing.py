@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
 from yolo_slim.pipeline.circumstances import circumstances
+from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.recipe import START, CompareSpec, read_recipe
 from yolo_slim.pipeline.recipe_steps import Arm
 from yolo_slim.pipeline.start import Start, digest, model_of, read_start
+from yolo_slim.pipeline.step_folder import ARMS, ARMS_TABLE
 from yolo_slim.pipeline.steps import StepRunner
 from yolo_slim.report.model import StepRow
-
-ARMS, TABLE = "arms", "arms.csv"
-
-
-@dataclass(frozen=True)
-class Compared:
-    """An arm's rows, one a seed, in the order of the seeds."""
-
-    name: str
-    rows: tuple[StepRow, ...]
-
-    @property
-    def APs(self) -> list[float]:
-        return [float(row.AP or 0.0) for row in self.rows]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """arms: the first is what the others are compared with."""
-
-    seeds: tuple[int, ...]
-    arms: tuple[Compared, ...]
 
 
 def compare(recipe_path: Path, out: Path, console: Console, threads: int | None) -> Comparison:
@@ -84,27 +61,9 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
         runner, start = _runner(run, spec, seed, console)
         for number, arm in enumerate(spec.arm, start=1):
             rows[arm.name].append(_row(run, spec, runner, start, seed, number, arm))
-            _write(out / TABLE, rows, spec.seeds, run.threads)
+            _write(out / ARMS_TABLE, rows, spec.seeds, run.threads)
     arms = tuple(Compared(name, tuple(found)) for name, found in rows.items())
     return Comparison(spec.seeds, arms)
-
-
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and the standard deviation of a sample; 0 of a single value.
-
-    >>> mean_and_deviation([0.5, 0.6, 0.7])
-    (0.6, 0.1)
-    """
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return round(float(np.mean(values)), 12), round(deviation, 12)
-
-
-def paired_gain(arm: Compared, control: Compared) -> tuple[float, float]:
-    """Mean AP over that of the control with the same seed, and the standard error of that mean;
-    nan of a single seed."""
-    gains = np.subtract(arm.APs, control.APs)
-    error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
-    return float(np.mean(gains)), error
 
 
 def _runner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.console import Console
 
-from yolo_slim.bundle import Bundle
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file
@@ -40,19 +39,14 @@ from yolo_slim.runtime.session import OnnxSession, default_threads
 
 @dataclass(frozen=True)
 class Compression:
-    """A finished run of a recipe: `start` is the model before its first step, `asked` says what a
-    finished step was to do, by name, `threads` are those of its measurements, `key` is of them
-    all."""
+    """A finished run of a recipe: `threads` are those of its measurements, `key` of its steps."""
 
     recipe: Recipe
-    recipe_text: str
     out: Path
-    start: Bundle
     train_data: Dataset
     val_data: Dataset
     pictures: Dataset
     steps: tuple[Done, ...]
-    asked: Mapping[str, SingleStep]
     threads: int
     key: str
 
@@ -95,7 +89,6 @@ class _Runner:
         self.start = read_start(recipe, out, console)
         self.runner = StepRunner(recipe, self.start, out, console, self.threads)
         self.done: list[Done] = []
-        self.asked: dict[str, SingleStep] = {}
         self.bundle, self.key = self.start.bundle, self.start.key
 
     def run(self) -> Compression:
@@ -112,9 +105,8 @@ class _Runner:
             else:
                 self._step(number, step)
         return Compression(
-            self.recipe, self.text, self.out, self.start.bundle, self.start.train_data,
-            self.start.val_data, self.start.pictures, tuple(self._with_latency()), self.asked,
-            self.threads, self.key,
+            self.recipe, self.out, self.start.train_data, self.start.val_data, self.start.pictures,
+            tuple(self._with_latency()), self.threads, self.key,
         )  # fmt: skip
 
     def _step(self, number: int, step: SingleStep) -> None:
@@ -126,7 +118,6 @@ class _Runner:
         finished = self.runner.step(number, step, self.bundle, self.done, self.key)
         self.bundle = finished.bundle
         self.done.append(finished)
-        self.asked[step.name] = step
 
     def _rounds(self, number: int, repeat: RepeatStep) -> None:
         """Round after round, until AP falls further below the start than it may: what goes on is

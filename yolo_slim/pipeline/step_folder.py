@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, load_bundle
+from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
 from yolo_slim.report.model import StepRow
 
 ONNX = "model.onnx"
-RECIPE, DATA = "recipe.toml", "data"
+RECIPE, DATA, TABLE = "recipe.toml", "data", "table.csv"
+ARMS, ARMS_TABLE = "arms", "arms.csv"
 """What lies in the folder of a run beside the folders of its steps."""
 
 _RESULT, _KEY = "result.json", "recipe-key.txt"
@@ -54,10 +56,9 @@ def begin(folder: Path, key: str) -> Done | None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / _KEY).write_text(key)
-    result = folder / _RESULT
-    if not result.is_file():
+    row = read_result(folder)
+    if row is None:
         return None
-    row = StepRow(**json.loads(result.read_text()))
     return Done(row.name, folder, row, load_bundle(folder / BUNDLE_IN_RUN))
 
 
@@ -67,6 +68,17 @@ def finish(folder: Path, row: StepRow, bundle: Bundle) -> Done:
     with whole_file(folder / _RESULT) as temporary:
         temporary.write_text(json.dumps(asdict(row), indent=1))
     return Done(row.name, folder, row, bundle)
+
+
+def read_result(folder: Path) -> StepRow | None:
+    """The row of a step; None where it is not finished. Raises InputError for one that is none."""
+    path = folder / _RESULT
+    if not path.is_file():
+        return None
+    try:
+        return StepRow(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is no result of a step ({error})") from None
 
 
 def read_text(path: Path) -> str:

@@ -49,7 +49,9 @@ class Report:
     """Everything the page shows; only the title is needed, and parts left empty are left out.
 
     summary: the run in a sentence or two. recipe: its text. circumstances: device, date, version,
-        commit, seed ... in the order to be shown.
+        commit, seed ... in the order to be shown. settings: name -> value, of a training.
+    history: the head of a table, then a row for each thing that was done, as text.
+    side_by_side: the rows of `steps` are runs, each on its own, not the steps of one.
     gammas: label -> BatchNorm |gamma|, one-dimensional; for instance before and after sparsity.
     plans: what each prune step has decided, by its name.
     curves: run name -> curve name -> (epochs, values); curves of one name share a plot.
@@ -60,6 +62,8 @@ class Report:
     summary: str = ""
     recipe: str = ""
     circumstances: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[Sequence[str]] = ()
     steps: Sequence[StepRow] = ()
     classes: Sequence[ClassRow] = ()
     gammas: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -69,3 +73,9 @@ class Report:
     )
     pictures: Sequence[tuple[str, np.ndarray]] = ()
     notes: Sequence[str] = ()
+    side_by_side: bool = False
+
+    @property
+    def row_title(self) -> str:
+        """What a row of `steps` is."""
+        return "Run" if self.side_by_side else "Step"

@@ -26,6 +26,9 @@ from yolo_slim.report.table import (
     points,
 )
 
+PAGE = "report.html"
+"""Its name in the folder of a run."""
+
 
 def write_report(path: Path, report: Report) -> None:
     """Writes the page, whole or not at all; its folder is made if need be."""
@@ -38,12 +41,14 @@ def render(report: Report) -> str:
     plots = figures(report)
     parts = [
         _headline(report),
-        _steps(report.steps),
+        _steps(report),
         _plots(plots),
         _plans(report.plans),
         _classes(report.classes),
         _pictures(report.pictures),
         _notes(report.notes),
+        _history(report.history),
+        facts("Settings", report.settings),
         _circumstances(report),
     ]
     return html_page(report.title, parts, plots)
@@ -51,7 +56,7 @@ def render(report: Report) -> str:
 
 def _headline(report: Report) -> str:
     summary = f'<p class="summary">{escape(report.summary)}</p>' if report.summary else ""
-    cards = "".join(_cards(report.steps))
+    cards = "" if report.side_by_side else "".join(_cards(report.steps))
     return (
         f"<header><h1>{escape(report.title)}</h1>{summary}"
         + (f'<dl class="cards">{cards}</dl>' if cards else "")
@@ -75,13 +80,14 @@ def _cards(steps: Sequence[StepRow]) -> Iterator[str]:
             )
 
 
-def _steps(steps: Sequence[StepRow]) -> str:
+def _steps(report: Report) -> str:
+    steps, title = report.steps, report.row_title
     if not steps:
         return ""
     shown = measured_quantities(steps)
     timed = any(step.seconds is not None for step in steps)
     runtimes = {step.runtime for step in steps if step.latency_ms is not None}
-    head = ['<th class="text">Step</th>']
+    head = [f'<th class="text">{title}</th>']
     head += [f"<th>{QUANTITIES[position].title}</th>" for position in shown]
     head += ["<th>Took</th>"] if timed else []
     head += ['<th class="text">Runtime</th>'] if runtimes - {None} else []
@@ -100,13 +106,14 @@ def _steps(steps: Sequence[StepRow]) -> str:
         rows.append(f"<tr>{''.join(row)}</tr>")
     mixed = " Latencies come from different runtimes; their ratios include that change."
     return (
-        '<section><h2>Steps</h2><div class="wide"><table class="steps">'
+        f'<section><h2>{title}s</h2><div class="wide"><table class="steps">'
         f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         '<p class="quiet">Small figures compare with the first row: a ratio, or a difference in '
         "percentage points for AP. k, M and G are powers of 1000."
         f"{mixed if len(runtimes) > 1 else ''}</p>"
         '<details class="screen"><summary>Table to copy: Markdown, LaTeX</summary>'
-        f"<pre>{escape(markdown(steps))}</pre><pre>{escape(latex(steps))}</pre></details></section>"
+        f"<pre>{escape(markdown(steps, title))}</pre><pre>{escape(latex(steps, title))}</pre>"
+        "</details></section>"
     )
 
 
@@ -187,6 +194,10 @@ def _pictures(pictures: Sequence[tuple[str, np.ndarray]]) -> str:
 def _notes(notes: Sequence[str]) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f"<section><h2>Notes</h2><ul>{items}</ul></section>" if notes else ""
+
+
+def _history(rows: Sequence[Sequence[str]]) -> str:
+    return f"<section><h2>History</h2>{table(rows, words=True)}</section>" if rows else ""
 
 
 def _circumstances(report: Report) -> str:

@@ -108,8 +108,9 @@ def curve_plots(
     }
 
 
-def tradeoff(steps: Sequence[StepRow]) -> Figure | None:
-    """AP against file size, step by step, on a logarithmic size axis; None for fewer than two."""
+def tradeoff(steps: Sequence[StepRow], joined: bool = True) -> Figure | None:
+    """AP against file size on a logarithmic size axis, `joined` step by step; None for fewer than
+    two. What was not kept is left out."""
     measured = (s for s in steps if s.kept and s.file_bytes and s.AP is not None)
     both = [step for step in measured if (step.AP or 0) >= 0]
     if len(both) < 2:
@@ -117,7 +118,7 @@ def tradeoff(steps: Sequence[StepRow]) -> Figure | None:
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
-            "mode": "lines+markers+text",
+            "mode": "lines+markers+text" if joined else "markers+text",
             "x": [(step.file_bytes or 0) / 1e6 for step in both],
             "y": [100 * (step.AP or 0) for step in both],
             "text": [html.escape(step.name, quote=False) for step in both],
@@ -215,7 +216,7 @@ def share_histogram(values: Mapping[str, np.ndarray], x_title: str, *, log: bool
 def figures(report: Report) -> dict[str, Figure]:
     """Heading -> plot, for all plots that the report has data for, in the order of the page."""
     found: dict[str, Figure] = {}
-    path = tradeoff(report.steps)
+    path = tradeoff(report.steps, joined=not report.side_by_side)
     if path:
         found["Accuracy against size"] = path
     if report.gammas:

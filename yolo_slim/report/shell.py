@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,6 +24,20 @@ _POLICY = (
 )
 
 
+_HEAD = (
+    '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+    f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+)
+"""How every page begins, and hardly another file does."""
+
+
+def is_page(path: Path) -> bool:
+    """Whether it is a file that `html_page` made, or an empty one."""
+    with path.open("rb") as file:
+        begin = file.read(len(_HEAD))
+    return begin in (b"", _HEAD.encode())
+
+
 def html_page(title: str, parts: Iterable[str], plots: Mapping[str, Figure]) -> str:
     """The page as HTML: about 5 MB with plots (the library is inlined), a few kB without.
 
@@ -31,9 +46,7 @@ def html_page(title: str, parts: Iterable[str], plots: Mapping[str, Figure]) -> 
     """
     return "\n".join(
         [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            _HEAD,
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title>",
             f"<style>{STYLE}</style></head><body>",
@@ -74,15 +87,18 @@ def headline(title: str, summary: str, cards: Mapping[str, str]) -> str:
     return f"<header><h1>{escape(title)}</h1>{told}{shown}</header>"
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """A table: the first row is its head, the first cell of each other row names it."""
+def table(rows: Sequence[Sequence[str]], words: bool = False) -> str:
+    """A table: the first row is its head, the first cell of each other row names it. words: the
+    others hold sentences rather than numbers."""
     head, *others = rows
+    of_words = ' class="text"' if words else ""
     cells = "".join(
-        f'<th class="{"text" if k == 0 else ""}">{escape(text)}</th>' for k, text in enumerate(head)
+        f'<th class="{"text" if words or k == 0 else ""}">{escape(text)}</th>'
+        for k, text in enumerate(head)
     )
     body = "".join(
         f'<tr><th class="text" scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(text)}</td>" for text in row[1:])
+        + "".join(f"<td{of_words}>{escape(text)}</td>" for text in row[1:])
         + "</tr>"
         for row in others
     )

@@ -121,12 +121,12 @@ def measured_quantities(steps: Sequence[StepRow]) -> list[int]:
     ]
 
 
-def step_table(steps: Sequence[StepRow]) -> Table:
+def step_table(steps: Sequence[StepRow], title: str = "Step") -> Table:
     """The steps for a terminal, each number with its ratio (or difference in points) to the first
     row's in brackets; columns without any number are left out."""
     shown = measured_quantities(steps)
     table = Table()
-    table.add_column("Step", no_wrap=True)
+    table.add_column(title, no_wrap=True)
     for position in shown:
         table.add_column(QUANTITIES[position].title, justify="right")
     for step, row in zip(steps, cells(steps), strict=True):
@@ -134,17 +134,17 @@ def step_table(steps: Sequence[StepRow]) -> Table:
     return table
 
 
-def markdown(steps: Sequence[StepRow]) -> str:
+def markdown(steps: Sequence[StepRow], title: str = "Step") -> str:
     """The same table as Markdown."""
-    head, *body = _plain_rows(steps)
+    head, *body = _plain_rows(steps, title)
     rule = ["---"] + ["---:"] * (len(head) - 1)
     escaped = [[text.replace("|", "\\|") for text in row] for row in (head, rule, *body)]
     return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
 
 
-def latex(steps: Sequence[StepRow]) -> str:
+def latex(steps: Sequence[StepRow], title: str = "Step") -> str:
     """The same table as a LaTeX `tabular` (package booktabs)."""
-    head, *body = [[_latex_escaped(text) for text in row] for row in _plain_rows(steps)]
+    head, *body = [[_latex_escaped(text) for text in row] for row in _plain_rows(steps, title)]
     lines = [" & ".join(row) + r" \\" for row in body]
     columns = "l" + "r" * (len(head) - 1)
     return "\n".join(
@@ -160,9 +160,9 @@ def latex(steps: Sequence[StepRow]) -> str:
     )
 
 
-def _plain_rows(steps: Sequence[StepRow]) -> Iterator[list[str]]:
+def _plain_rows(steps: Sequence[StepRow], title: str) -> Iterator[list[str]]:
     shown = measured_quantities(steps)
-    yield ["Step", *(QUANTITIES[position].title for position in shown)]
+    yield [title, *(QUANTITIES[position].title for position in shown)]
     for step, row in zip(steps, cells(steps), strict=True):
         yield [step.name, *(_one_line(row[position]) for position in shown)]
 

@@ -138,6 +138,22 @@ def resumable(checkpoint: Path, module: Any) -> dict[str, Any]:
     return saved
 
 
+def circumstances_of(checkpoint: Path) -> dict[str, Any]:
+    """How the training was begun, option -> value; empty where there is no such checkpoint.
+
+    Raises InputError for a damaged one. Nothing in it is executed.
+    """
+    if not checkpoint.is_file():
+        return {}
+    try:
+        return dict(torch.load(checkpoint, "cpu", weights_only=True, mmap=True)[CIRCUMSTANCES])
+    except Exception:  # a damaged pickle can raise anything
+        raise InputError(
+            f"{checkpoint} is damaged or no checkpoint of a training: move it away, and the run is "
+            "told without it"
+        ) from None
+
+
 def _told(value: Any) -> str:
     if value is None:
         return "not given"

@@ -19,12 +19,17 @@ def keep_earlier_log(out: Path) -> None:
         earlier.rename(out / f"metrics-{len(list(out.glob(_PARTS))):03d}.csv")
 
 
+def logs_of(out: Path) -> list[Path]:
+    """The parts of the log that there are, in order; one where the training was not interrupted."""
+    return [path for path in (*sorted(out.glob(_PARTS)), out / LOG) if path.is_file()]
+
+
 def join_logs(out: Path) -> None:
     """Puts the earlier parts in front of the log, once the training has ended."""
     parts = sorted(out.glob(_PARTS))
     if not parts or not is_first_process():
         return
-    rows = [row for path in (*parts, out / LOG) for row in _rows(path)]
+    rows = [row for path in logs_of(out) for row in _rows(path)]
     columns = dict.fromkeys(name for row in rows for name in row)
     with whole_file(out / LOG) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(columns), restval="")
@@ -35,7 +40,5 @@ def join_logs(out: Path) -> None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

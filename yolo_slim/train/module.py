@@ -162,7 +162,8 @@ class DetectorModule(pl.LightningModule):
                 f"the loss became {loss.item()} at step {self.global_step}: the last good state is "
                 "in the checkpoint; try a lower --lr"
             )
-        logged = {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}}
+        lr = loss.new_tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        logged = {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}, "lr": lr}
         self.log_dict(
             logged, on_step=False, on_epoch=True, batch_size=len(images),
             sync_dist=n_processes() > 1,

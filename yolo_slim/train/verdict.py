@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,23 @@ class Verdict:
     def _ap(self) -> tuple[list[float], list[float]]:
         points = self.ap_curve or ()
         return [ratio for ratio, _ in points], [ap for _, ap in points]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Verdict:
+        """From what `document` gave; raises KeyError, TypeError or ValueError for anything else."""
+
+        def numbers(name: str) -> dict[float, float]:
+            return {float(key): float(value) for key, value in document[name].items()}
+
+        knee_at, ap = document["knee_of_scores"], document["ap"]
+        return cls(
+            int(document["channels"]),
+            numbers("dead_below_layer_mean"),
+            numbers("free_by_layer_energy"),
+            numbers("free_by_global_energy"),
+            None if knee_at is None else float(knee_at),
+            ap and tuple((float(p["ratio"]), float(p["AP"])) for p in ap["curve"]),
+        )
 
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""
