@@ -15,7 +15,7 @@ from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import RecipeError
 from yolo_slim.pipeline.comparison import Compared, mean_and_deviation, paired_gain
-from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.report.model import StepRow
 
 STEPS = """
@@ -135,7 +135,7 @@ def test_a_recipe_without_arms_is_told(finished, capsys):
         ("overhaul,logits", "overhal", "arm taught: --loss overhal"),
         ('loss = "overhaul,logits"', 'lost = "x"', "Did you mean 'loss'"),
         ('teacher = "teacher"\n', "", "loss means nothing without a teacher"),
-        ("[compare.train]", '[compare.train]\nteacher = "nosuch"', "'nosuch' is no earlier step"),
+        ('"alone"\n', '"alone"\nteacher = "nosuch"\n', "'nosuch' is no earlier step"),
         ("epochs = 1\nbatch_size = 8\nprecision = \"float32\"\n[[compare", "[[compare", "epochs"),
     ],
 )  # fmt: skip
@@ -150,10 +150,14 @@ def test_what_an_arm_does_not_say_is_as_all_have_it(tmp_path):
     shared = '[compare.train]\nteacher = "teacher"\nloss = "overhaul=0.3"'
     text = STEPS + ARMS.replace("[compare.train]", shared)
     (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError, match="no arm is without a teacher"):
+        read_recipe(tmp_path / "r.toml")
+    text = text.replace('name = "alone"\n', 'name = "alone"\nteacher = "none"\n')
+    (tmp_path / "r.toml").write_text(text)
     spec = read_recipe(tmp_path / "r.toml").compare
     steps = [spec.step(arm) for arm in spec.arm]
     assert [step.loss for step in steps] == ["overhaul=0.3", "overhaul=0.3", "overhaul,logits"]
-    assert {step.teacher for step in steps} == {"teacher"}
+    assert [step.teacher for step in steps] == [None, "teacher", "teacher"]
 
 
 def test_an_untrained_model_teaches_nobody(finished, capsys):

@@ -17,7 +17,7 @@ from yolo_slim.pipeline.factorizing import run_factorize
 from yolo_slim.pipeline.finished_run import read_run
 from yolo_slim.pipeline.prune_document import PLAN
 from yolo_slim.pipeline.pruning import Surroundings
-from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import FactorizeStep
 from yolo_slim.pipeline.summary import compress_report, keep_summary
 from yolo_slim.prune.masks import zero_weights

@@ -18,7 +18,7 @@ from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline.prune_step import dense_sections, require_possible, run_prune
 from yolo_slim.pipeline.pruning import Surroundings, make_plan, prune_bundle
-from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.prune.layer_rank import gamma
 from yolo_slim.prune.layers import plan_layers, take_layers

@@ -10,7 +10,7 @@ import pytest
 from yolo_slim.cfg import parse
 from yolo_slim.errors import RecipeError
 from yolo_slim.pipeline.quantize_options import QatOptions
-from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import PruneStep, TrainStep
 from yolo_slim.pipeline.training import augmentation_of, settings_of
 from yolo_slim.train.settings import Machines

@@ -15,7 +15,7 @@ from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
-from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.step_folder import Done
 from yolo_slim.pipeline.steps import StepRunner
 from yolo_slim.report.model import StepRow

@@ -15,7 +15,7 @@ from yolo_slim.darknet_weights import write_darknet_weights
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
-from yolo_slim.pipeline.recipe import read_recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.start import Start, read_start
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build

@@ -14,7 +14,8 @@ from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
 from yolo_slim.pipeline.fingerprint import fingerprint
-from yolo_slim.pipeline.recipe import START, CompareSpec, read_recipe
+from yolo_slim.pipeline.recipe import START, CompareSpec
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import Arm
 from yolo_slim.pipeline.start import Start, digest, model_of, read_start
 from yolo_slim.pipeline.step_folder import ARMS, ARMS_TABLE

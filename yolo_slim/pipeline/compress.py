@@ -19,7 +19,8 @@ from yolo_slim.pipeline.factorizing import require_factorable
 from yolo_slim.pipeline.prune_step import require_possible
 from yolo_slim.pipeline.quantize_options import SELF
 from yolo_slim.pipeline.quantizing import require_teachable
-from yolo_slim.pipeline.recipe import START, Recipe, read_recipe
+from yolo_slim.pipeline.recipe import START, Recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import (
     FactorizeStep,
     PruneStep,

@@ -11,7 +11,8 @@ from yolo_slim.bundle import BUNDLE_IN_RUN, WEIGHTS, Event, is_bundle, load_bund
 from yolo_slim.cfg import totals
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.finished_table import TableLine, read_arms, read_steps
-from yolo_slim.pipeline.recipe import Recipe, read_recipe
+from yolo_slim.pipeline.recipe import Recipe
+from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.step_folder import ARMS_TABLE, RECIPE, TABLE, is_run
 from yolo_slim.pipeline.teaching import FEATURES
 from yolo_slim.pipeline.training_log import Curves, last_epoch, last_score, read_curves

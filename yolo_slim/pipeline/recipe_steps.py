@@ -132,9 +132,6 @@ class TrainStep(_Step, TaughtOptions):
         try:
             self.settings(seed=0, workers=0)
             self.lessons()
-            idle = self.model_fields_set & (set(TaughtOptions.model_fields) - {"teacher"})
-            if self.teacher is None and idle and not isinstance(self, SharedTraining):
-                raise InputError(f"{min(idle)} means nothing without a teacher")
         except InputError as error:
             raise ValueError(str(error)) from None
         return self

@@ -46,7 +46,7 @@ def read_start(recipe: Recipe, out: Path, console: Console) -> Start:
     bundle, other_classes = model_of(spec, train_data, val_data, recipe.seed)
     if other_classes is not None:
         note(console, other_classes)
-    trained = not _is_drawn(spec) and other_classes is None
+    trained = not spec.is_drawn and other_classes is None
     pictures = _with_unlabelled(train_data, recipe.data.unlabelled, console)
     # Of what lies in the files, wherever they lie.
     data = (train_data, val_data, pictures)
@@ -111,10 +111,6 @@ def model_of(
     if spec.anchors == "fit":
         anchors_wh = fitted_anchors(cfg, train_data, seed)
         cfg = with_anchors(cfg, [(round(w, 1), round(h, 1)) for w, h in anchors_wh])
-    if _is_drawn(spec):
+    if spec.is_drawn:
         return Bundle(cfg, random_weights(cfg, seed), class_names=class_names), other_classes
     return replace(bundle, cfg=cfg, class_names=class_names), other_classes
-
-
-def _is_drawn(spec: ModelSpec) -> bool:
-    return spec.zoo is not None or (spec.cfg is not None and spec.weights is None)
