@@ -11,6 +11,7 @@ from command_line import status, told
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import measure, totals, winograd_multiplications
 from yolo_slim.darknet_weights import write_darknet_weights
+from yolo_slim.pipeline.runtimes import RUNTIMES
 from yolo_slim.report.sections import TITLES, markdown_table, rows
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
@@ -27,7 +28,9 @@ def place(tmp_path, monkeypatch):
 def test_profile_times_both_ways_and_counts_multiplications(place, capsys):
     command = "profile model --runtime torch --winograd 4 --json p.json --markdown p.md --threads 1"
     assert status(command) == 0
-    assert "model (direct)" in capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "model (direct)" in printed
+    assert "torch no on x86" in printed and "ncnn F2, F4, F6" in printed
     document = json.loads((place / "p.json").read_text())
     cfg = build("yolov3-nano", 2, 64)
     counts = [section["multiplications_winograd"] for section in document["sections"]]
@@ -38,6 +41,7 @@ def test_profile_times_both_ways_and_counts_multiplications(place, capsys):
     assert [s["multiplications"] for s in document["sections"]] == [c.macs for c in measure(cfg)]
     assert document["totals"]["multiplications"] == totals(cfg).macs
     assert document["winograd"] == 4
+    assert document["winograd_on_its_own"].keys() == RUNTIMES.keys()
     assert document["totals"]["latency_ms"] > 0
     assert document["compare"]["model (direct)"]["latency_ms"] > 0
     assert (place / "p.md").read_text() == markdown_table(cfg)

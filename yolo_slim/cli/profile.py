@@ -34,6 +34,9 @@ from yolo_slim.report.sections import markdown_table, section_table
 from yolo_slim.report.table import human
 from yolo_slim.runtime.latency import Latency, measure_latency
 
+BY_ITSELF = {name: runtime.winograd for name, runtime in RUNTIMES.items()}
+"""Engine -> whether it saves multiplications without being asked."""
+
 
 def profile(
     model: RunnableModel,
@@ -101,6 +104,10 @@ def profile(
     else:
         with whole_file(markdown) as temporary:
             temporary.write_text(markdown_table(cfgs[model]))
+    console.print(
+        "Winograd on its own: " + "; ".join(f"{name} {does}" for name, does in BY_ITSELF.items()),
+        style="dim",
+    )
     summary = Table("model", "runtime", "parameters", "MACs", "latency (median)", "ratio")
     first = next(iter(latencies.values())).median_ms
     for (name, engine), latency in latencies.items():
@@ -144,6 +151,7 @@ def _document(
             for cost in measure(cfgs[model])
         ],
         "runtime": told[model][0],
+        "winograd_on_its_own": BY_ITSELF,
         "compare": {name: told[name][1] for name in others},
         "latencies": [
             {"model": name, "runtime": engine, "latency_ms": latency.median_ms}

@@ -34,10 +34,13 @@ class Runtime:
 
     of_bundle: (bundle, folder for files that it needs, threads) -> opens a session over it.
     of_file: how it opens an exported file, by its suffix.
+    winograd: whether it convolves 3x3 by Winograd's algorithms on its own; sources are in
+    docs/mathematical-operations.md.
     """
 
     of_bundle: Callable[[Bundle, Path, int], Opener]
     of_file: Mapping[str, OpenFile] = field(default_factory=dict)
+    winograd: str = "no on x86"
 
 
 def _torch(bundle: Bundle, folder: Path, threads: int) -> Opener:
@@ -98,14 +101,14 @@ _F32 = partial(OpenvinoSession, float32=True)
 
 RUNTIMES: dict[str, Runtime] = {
     "torch": Runtime(_torch),
-    "onnxruntime": Runtime(partial(_by_onnx, OnnxSession), {".onnx": OnnxSession}),
+    "onnxruntime": Runtime(partial(_by_onnx, OnnxSession), {".onnx": OnnxSession}, "no"),
     "openvino": Runtime(
         partial(_by_onnx, OpenvinoSession), {".onnx": OpenvinoSession, ".xml": OpenvinoSession}
     ),
     "openvino-f32": Runtime(partial(_by_onnx, _F32), {".onnx": _F32, ".xml": _F32}),
-    "opencv": Runtime(_opencv),
-    "ncnn": Runtime(_ncnn),
-    "tensorrt": Runtime(_tensorrt, {ENGINE_SUFFIX: _open_engine}),
+    "opencv": Runtime(_opencv, winograd="F6"),
+    "ncnn": Runtime(_ncnn, winograd="F2, F4, F6"),
+    "tensorrt": Runtime(_tensorrt, {ENGINE_SUFFIX: _open_engine}, "as its tactics choose"),
 }
 
 FILES = {".onnx": "an ONNX file", ".xml": "an OpenVINO file", ENGINE_SUFFIX: "an engine"}
