@@ -10,6 +10,8 @@ from yolo_slim.bundle import load_bundle
 from yolo_slim.cfg import Conv, Select, totals
 from yolo_slim.cli import main, size_print
 from yolo_slim.errors import InputError
+from yolo_slim.pipeline import timing
+from yolo_slim.pipeline.runtimes import RUNTIMES
 from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_energy, plan_ratio, plan_target
 from yolo_slim.prune.scores import Scoring
@@ -63,6 +65,21 @@ def test_size_and_speed_are_told_before_and_after(tmp_path, model, capsys):
         assert told[side]["latency_ms"] > 0
         file = tmp_path / folder / "model.safetensors"
         assert told[side]["file_bytes"] == file.stat().st_size
+
+
+@pytest.mark.parametrize("how", ["--latency", "--target-latency-ms 1000"])
+def test_latency_is_that_of_the_engine_that_was_named(how, tmp_path, model, monkeypatch):
+    asked = []
+
+    def find(name):
+        asked.append(name)
+        return RUNTIMES[name]
+
+    monkeypatch.setattr(timing, "find_runtime", find)
+    with pytest.raises(SystemExit) as ended:
+        main(f"prune {tmp_path}/model --out {tmp_path}/slim {how} --runtime opencv".split())
+    assert ended.value.code == 0
+    assert set(asked) == {"opencv"}
 
 
 def test_what_cannot_be_timed_is_saved_and_said(tmp_path, model, capsys, monkeypatch):

@@ -35,6 +35,8 @@ IDLE = {
     "--kernel-norm l2": "it is for --granularity kernel",
     "--kernel-norm l2 --granularity weight": "it is for --granularity kernel",
     "--dense first": ZEROS,
+    "--runtime openvino": "it is for --target-latency-ms, --latency",
+    "--latency --sweep --data x.yaml": "a sweep measures the latency of every ratio",
     "--importance l1 --granularity weight": CHANNELS,
     "--importance gamma --layers 2": CHANNELS,
     "--reduce max --layers 2": CHANNELS,

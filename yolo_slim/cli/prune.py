@@ -36,6 +36,7 @@ from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_document import prune_document
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
 from yolo_slim.pipeline.sweeping import require_own
+from yolo_slim.pipeline.timing import USUAL
 
 
 def prune(
@@ -49,6 +50,7 @@ def prune(
     target_params: option.TargetParams = None,
     target_latency_ms: option.TargetLatency = None,
     adapt: option.Adapt = False,
+    runtime: option.Runtime = USUAL,
     layer_keep: option.LayerKeep = 0.05,
     multiple: option.Multiple = 1,
     rounding: option.Rounding = "up",
@@ -98,7 +100,7 @@ def prune(
         ratio = 0.5
     step = typed_step(
         ratio=ratio, energy=energy, target_macs=target_macs, target_params=target_params,
-        target_latency_ms=target_latency_ms, adapt=adapt, layer_keep=layer_keep,
+        target_latency_ms=target_latency_ms, adapt=adapt, runtime=runtime, layer_keep=layer_keep,
         multiple=multiple, rounding=rounding, importance=importance, reduce=reduce,
         normalize=normalize, which=which, seed=seed, select=select, absorb=absorb,
         recalibrate=n_images if recalibrate else 0, layers=layers, layer_rank=layer_rank,
@@ -131,6 +133,6 @@ def prune(
     for text in done.notes:
         note(console, text)
     timed = latency or json is not None or target_latency_ms is not None
-    sizes = sizes_of(bundle, source, done.bundle, out, timed, threads)
+    sizes = sizes_of(bundle, source, done.bundle, out, timed, threads, runtime)
     print_shrinkage(out, sizes)
     write_json(json, prune_document(done, sizes))

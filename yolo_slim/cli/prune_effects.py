@@ -33,6 +33,12 @@ class Wish:
         return needs_images(self.step) or (self.sweep and "data" in self.typed)
 
     @property
+    def times(self) -> bool:
+        """Whether latency is measured."""
+        to_latency = self.step.target_latency_ms is not None
+        return to_latency or self.sweep or bool(self.typed & {"latency", "json"})
+
+    @property
     def cuts_channels(self) -> bool:
         return self.step.granularity == "channel" and (self.sweep or bool(placements(self.step)))
 
@@ -81,6 +87,7 @@ BESIDE = Need(
     "it is for --layers beside a --ratio or another target, --select or --granularity",
 )
 ONE_CUT = Need(lambda w: not w.sweep, "a sweep measures the latency of every ratio anyhow")
+TIMED = Need(lambda w: w.times, "it is for --target-latency-ms, --latency, --json and --sweep")
 ASKED = "--importance taylor, --layer-rank similarity or drop-one, --adapt"
 DATA = Need(
     lambda w: w.asks_data,
@@ -107,6 +114,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "annotations": (DATA,),
     "n_images": (SOME_IMAGES,),
     "latency": (ONE_CUT,),
+    "runtime": (TIMED,),
 }
 """Option -> what must hold for it to do something, told in this order."""
 

@@ -9,6 +9,7 @@ import typer
 
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline import prune_options as options
+from yolo_slim.pipeline.timing import Engine
 
 AMOUNT, CHANNELS, IMAGES = "How much", "Channels", "Images"
 LAYERS, ZEROS, SWEEP = "Layers", "Zeros", "Sweep"
@@ -36,9 +37,12 @@ TargetLatency = Annotated[
     float | None,
     typer.Option(
         "--target-latency-ms",
-        help="Milliseconds an image to reach, in ONNX Runtime on this CPU.",
+        help="Milliseconds an image to reach, in --runtime on this machine.",
         rich_help_panel=AMOUNT,
     ),
+]
+Runtime = Annotated[
+    Engine, typer.Option("--runtime", help="In which latency is measured.", rich_help_panel=AMOUNT)
 ]
 Adapt = Annotated[
     bool,

@@ -91,7 +91,9 @@ class DataNames:
         if self.given and needs_images(step):
             training = self.training(bundle.class_names)
         fresh = self.recalibration(bundle.class_names)
-        return Surroundings(progress, training, fresh, threads or default_threads(), step.seed)
+        return Surroundings(
+            progress, training, fresh, threads or default_threads(), step.seed, step.runtime
+        )
 
 
 def sweep_bundle(

@@ -13,28 +13,29 @@ from yolo_slim.console import note, percent
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource
 from yolo_slim.pipeline.size import Size
-from yolo_slim.pipeline.timing import latencies_ms
+from yolo_slim.pipeline.timing import USUAL, Engine, latencies_ms
 from yolo_slim.report.table import human
 from yolo_slim.runtime.session import default_threads
 
 Latency = Annotated[
     bool,
     typer.Option(
-        "--latency", help="Measure before and after in ONNX Runtime; --json does it in any case."
+        "--latency", help="Measure one image before and after; --json does it in any case."
     ),
 ]
 
 
 def sizes_of(
-    before: Bundle, source: ModelSource, after: Bundle, out: Path, timed: bool, threads: int | None
-) -> tuple[Size, Size]:
+    before: Bundle, source: ModelSource, after: Bundle, out: Path, timed: bool,
+    threads: int | None, engine: Engine = USUAL,
+) -> tuple[Size, Size]:  # fmt: skip
     """Before and after; with latency where it is to be `timed`. out: where `after` was saved."""
     found: dict[str, float] = {}
     if timed:
         bundles = {"before": before, "after": after}
         try:
             with progress("latency before and after"):
-                found = latencies_ms(bundles, threads or default_threads())
+                found = latencies_ms(bundles, threads or default_threads(), engine)
         except InputError as error:  # what was made is saved, and good
             note(console, f"latency is not measured: {error}")
     saved = ModelSource(str(out))

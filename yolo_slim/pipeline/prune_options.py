@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AliasChoices, BaseModel, Field
 
+from yolo_slim.pipeline.timing import USUAL, Engine
 from yolo_slim.train.settings import MAX_SEED
 
 Importance = Literal["gamma", "gamma-kernel", "l1", "l2", "fpgm", "taylor", "random"]
@@ -36,8 +37,9 @@ class ChannelOptions(BaseModel):
     """One of PLACEMENTS says how much goes, the rest which channels: see prune/scores.py.
 
     select: share of what the blocks of a pre-activation network read at their entrance that goes.
-    adapt: to target_latency_ms by NetAdapt's steps. recalibrate: on how many training images
-    running statistics are measured anew after the cut. batch_size: of what is asked of images.
+    adapt: to target_latency_ms by NetAdapt's steps. runtime: in which latency is measured.
+    recalibrate: on how many training images running statistics are measured anew after the cut.
+    batch_size: of what is asked of images.
     `score` is what `reduce` was called first.
     """
 
@@ -47,6 +49,7 @@ class ChannelOptions(BaseModel):
     target_params: Annotated[float, Field(gt=0, le=1)] | None = None
     target_latency_ms: Annotated[float, Field(gt=0)] | None = None
     adapt: bool = False
+    runtime: Engine = USUAL
     layer_keep: Annotated[float, Field(ge=0, le=1)] = 0.05
     multiple: Annotated[int, Field(ge=1)] = 1
     rounding: Rounding = "up"

@@ -25,7 +25,7 @@ from yolo_slim.pipeline.scoring import (
     require_heads,
     score,
 )
-from yolo_slim.pipeline.timing import cfg_latency_ms
+from yolo_slim.pipeline.timing import USUAL, Engine, cfg_latency_ms
 from yolo_slim.prune.absorb import absorb
 from yolo_slim.prune.cut import take
 from yolo_slim.prune.latency_table import LatencyTable
@@ -60,7 +60,7 @@ class Surroundings:
     """What a step may ask beyond the bundle. data: training images with boxes, None without any.
 
     recalibration: those that running statistics are measured on; None takes those of data.
-    threads: of the CPU that latency is measured on. seed: of the choice of images.
+    threads, engine: that latency is measured with. seed: of the choice of images.
     """
 
     progress: Progress
@@ -68,6 +68,7 @@ class Surroundings:
     recalibration: Dataset | None = None
     threads: int = 1
     seed: int = 0
+    engine: Engine = USUAL
 
     def some(self, n_images: int, asked_by: str) -> Dataset:
         """Up to `n_images` of the data, drawn without replacement.
@@ -141,7 +142,7 @@ def _to_latency(
     for asked_by in (name for name, asking in asks.items() if asking):
         around.some(step.n_images, asked_by)
         require_heads(bundle.cfg)
-    clock = _Clock(around.threads)
+    clock = _Clock(around)
     with around.progress("the narrowest network") as advance:
         # Which channels go changes no width: evidence can wait until it is known to be of use.
         judged = step.importance if step.importance != "taylor" else "gamma"
@@ -164,14 +165,14 @@ def _to_latency(
 class _Clock:
     """Milliseconds of whole networks, each timed once. advance: where set, it is told how many."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
         self.known: dict[Cfg, float] = {}
         self.advance: Callable[[int, int], None] | None = None
 
     def __call__(self, cfg: Cfg) -> float:
         if cfg not in self.known:
-            self.known[cfg] = cfg_latency_ms(cfg, self.threads)
+            self.known[cfg] = cfg_latency_ms(cfg, self.around.threads, self.around.engine)
             if self.advance is not None:
                 self.advance(len(self.known), max(TIMINGS, len(self.known) + 1))
         return self.known[cfg]
@@ -184,7 +185,7 @@ def _adapted(
     numbers = numbers_on(around.some(step.n_images, "--adapt"))
 
     def single_ms(cfg: Cfg) -> float:
-        return cfg_latency_ms(cfg, around.threads, TABLE_SECONDS)
+        return cfg_latency_ms(cfg, around.threads, around.engine, TABLE_SECONDS)
 
     def score(plan: Plan) -> float:
         return numbers(prune_bundle(bundle, plan, step.absorb))["AP"]
@@ -194,13 +195,13 @@ def _adapted(
     for _ in range(CALIBRATIONS):
         # Layers added up are not quite the network: what was found is measured, and gone on from.
         with around.progress("NetAdapt") as advance:
-            table.calibrate(cfg, cfg_latency_ms(cfg, around.threads))
+            table.calibrate(cfg, cfg_latency_ms(cfg, around.threads, around.engine))
             found = plan_netadapt(
                 bundle, table, target_ms, score, scoring, limits, start=plan, progress=advance
             )
         plan, n_steps = found.plan, n_steps + len(found.steps)
         cfg = plan.narrowed
-        measured_ms = cfg_latency_ms(cfg, around.threads)
+        measured_ms = cfg_latency_ms(cfg, around.threads, around.engine)
         if measured_ms <= target_ms:
             told = f"{measured_ms:.3g} ms measured, after {n_steps} steps by a table of layers"
             return replace(plan, notes=(*plan.notes, told))

@@ -211,7 +211,7 @@ class StepRunner:
         return items
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
-        done = run_prune(bundle, step, self._around())
+        done = run_prune(bundle, step, replace(self._around(), engine=step.runtime))
         sizes = Size.of(bundle), Size.of(done.bundle)
         self._keep_plan(folder, done.notes, prune_document(done, sizes))
         return done.bundle

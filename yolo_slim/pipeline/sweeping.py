@@ -91,11 +91,12 @@ class Sweeper:
 
     def points(self, progress: Callable[[int, int], None] | None = None) -> list[Point]:
         """The curve: see prune.sweep."""
+        around = self.around
         return sweep(
             self.bundle,
             lambda ratio: self._cut(plan_ratio(self.bundle, ratio, self.scoring, self.limits)),
             self.numbers,
-            lambda bundle: bundle_latency_ms(bundle, self.around.threads),
+            lambda bundle: bundle_latency_ms(bundle, around.threads, around.engine),
             progress=progress,
         )
 
