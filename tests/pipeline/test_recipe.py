@@ -235,3 +235,13 @@ def test_a_recipe_trains_in_one_process(tmp_path):
     (tmp_path / "r.toml").write_text(HEAD + TRAIN)
     assert read_recipe(tmp_path / "r.toml").step[0].settings(0, 0).machines.devices == 1
     assert QatOptions().training()["machines"].devices == 1
+
+
+def test_layers_alone_are_a_granularity(tmp_path):
+    layers = PRUNE.replace("ratio = 0.5", 'granularity = "layer"\nlayers = 2')
+    (tmp_path / "r.toml").write_text(HEAD + TRAIN + layers)
+    step = read_recipe(tmp_path / "r.toml").step[1]
+    assert isinstance(step, PruneStep) and step.zeroed is None
+    (tmp_path / "r.toml").write_text(HEAD + TRAIN + layers + "ratio = 0.5\n")
+    with pytest.raises(RecipeError, match="removes blocks alone: leave out ratio"):
+        read_recipe(tmp_path / "r.toml")

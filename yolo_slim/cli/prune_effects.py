@@ -40,7 +40,7 @@ class Wish:
 
     @property
     def cuts_channels(self) -> bool:
-        return self.step.granularity == "channel" and (self.sweep or bool(placements(self.step)))
+        return self.step.zeroed is None and (self.sweep or bool(placements(self.step)))
 
     @property
     def has_floor(self) -> bool:
@@ -63,11 +63,9 @@ SHARES = Need(
     lambda w: w.step.granularity in ("weight", "kernel"),
     "it is for --granularity weight or kernel",
 )
-ZEROS = Need(
-    lambda w: w.step.granularity != "channel", "it is for --granularity weight, kernel or 2:4"
-)
+ZEROS = Need(lambda w: w.step.zeroed is not None, "it is for --granularity weight, kernel or 2:4")
 NO_ZEROS = Need(
-    lambda w: w.step.granularity == "channel",
+    lambda w: w.step.zeroed is None,
     "it is for channels that go, and with --granularity weights become 0 in place of them",
 )
 CHANNELS = Need(
@@ -81,9 +79,7 @@ FLOOR = Need(
 )
 LAYERS = Need(lambda w: w.step.layers is not None, "it is for --layers")
 BESIDE = Need(
-    lambda w: (
-        bool(placements(w.step)) or w.step.select is not None or w.step.granularity != "channel"
-    ),
+    lambda w: bool(placements(w.step)) or w.step.select is not None or w.step.zeroed is not None,
     "it is for --layers beside a --ratio or another target, --select or --granularity",
 )
 ONE_CUT = Need(lambda w: not w.sweep, "a sweep measures the latency of every ratio anyhow")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -18,6 +18,7 @@ Rounding = Literal["up", "nearest"]
 LayerRank = Literal["gamma", "similarity", "drop-one"]
 Order = Literal["layers-first", "channels-first"]
 Granularity = Literal["channel", "layer", "weight", "2:4", "kernel"]
+Zeroed = Literal["weight", "2:4", "kernel"]
 Within = Literal["network", "layer"]
 Norm = Literal["l1", "l2"]
 Section = Annotated[int, Field(ge=0)]
@@ -84,6 +85,13 @@ class ZeroOptions(BaseModel):
     kernel_norm: Norm = "l1"
     dense: Dense = ("heads",)
 
+    @property
+    def zeroed(self) -> Zeroed | None:
+        """The granularity of what becomes 0; None where something is cut."""
+        if self.granularity == "channel" or self.granularity == "layer":
+            return None
+        return self.granularity
+
 
 class _Asked(Protocol):
     ratio: float | None
@@ -98,27 +106,16 @@ def placements(step: object) -> list[str]:
     return [name for name in PLACEMENTS if getattr(step, name) is not None]
 
 
-def layers_alone(said: Mapping[str, Any], spelled: Spelling = str) -> dict[str, Any]:
-    """What a step says, in which the granularity 'layer' is a number of layers and no target.
-
-    Raises ValueError where it says anything else.
-    """
-    if said.get("granularity") != "layer":
-        return dict(said)
-    asked, layers = f"{spelled('granularity')} layer", spelled("layers")
-    if said.get("layers") is None:
-        raise ValueError(f"{asked} removes whole blocks: say how many with {layers}")
-    for name in (*PLACEMENTS, "select"):
-        if said.get(name) is not None:
-            raise ValueError(f"{asked} removes blocks alone: leave out {spelled(name)}, or it")
-    return {**said, "granularity": "channel"}
-
-
 def require_target(step: _Asked, spelled: Spelling = str) -> None:
     """Raises ValueError unless the step says exactly once how much is to go."""
     named, granularity = placements(step), step.granularity
     asked = f"{spelled('granularity')} {granularity}"
-    if granularity == "channel":
+    if granularity == "layer":
+        if step.layers is None:
+            raise ValueError(f"{asked} removes whole blocks: say how many with {spelled('layers')}")
+        for name in (*named, *(["select"] if step.select is not None else [])):
+            raise ValueError(f"{asked} removes blocks alone: leave out {spelled(name)}, or it")
+    elif granularity == "channel":
         alone = step.layers is not None or step.select is not None
         if len(named) != 1 and not (alone and not named):
             raise ValueError(f"name exactly one of {', '.join(map(spelled, PLACEMENTS))}")

@@ -10,7 +10,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Block, Cfg, Conv, drop_blocks, totals
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.prune_options import Dense, placements
+from yolo_slim.pipeline.prune_options import Dense, Zeroed, placements
 from yolo_slim.pipeline.pruning import (
     Progress,
     Surroundings,
@@ -59,8 +59,8 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
     done = Pruned(bundle)
     if step.layers is not None and step.order == "layers-first":
         done = _layers(done, step, around)
-    if step.granularity != "channel":
-        done = _zeros(done, step)
+    if step.zeroed is not None:
+        done = _zeros(done, step, step.zeroed)
     elif placements(step):
         asked = _of_the_whole(step, bundle.cfg, done.bundle.cfg)
         plan = make_plan(done.bundle, asked, around)
@@ -82,7 +82,7 @@ def require_possible(bundle: Bundle, step: PruneStep) -> None:
         count_layers(bundle, step.layers)
     if step.select is not None:
         plan_entrances(bundle, step.select, step.layer_keep)
-    if step.granularity != "channel":
+    if step.zeroed is not None:
         zero_weights(bundle, "2:4", dense=dense_sections(bundle.cfg, step.dense))
     elif placements(step) and not (step.layers and step.order == "layers-first"):
         if step.target_latency_ms is None:  # which would have to be measured
@@ -142,20 +142,19 @@ def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:
     return replace(done, bundle=cut, entrances=kept, remarks=remarks)
 
 
-def _zeros(done: Pruned, step: PruneStep) -> Pruned:
-    assert step.granularity != "channel" and step.granularity != "layer"
+def _zeros(done: Pruned, step: PruneStep, zeroed_by: Zeroed) -> Pruned:
     dense = _still_dense(done, step.dense)
     ratio = 0.5 if step.ratio is None else step.ratio
     zeroed = zero_weights(
-        done.bundle, step.granularity, ratio, step.within, step.kernel_norm, step.layer_keep, dense
+        done.bundle, zeroed_by, ratio, step.within, step.kernel_norm, step.layer_keep, dense
     )
-    before, after = (kernel_zeros(b, step.granularity, dense) for b in (done.bundle, zeroed))
+    before, after = (kernel_zeros(b, zeroed_by, dense) for b in (done.bundle, zeroed))
     remarks = done.remarks
     if before == after:
         why = f"--ratio {ratio:g} takes no more than was 0, or than --layer-keep lets go"
         if all(found.left_alone for found in after):
             why = "all convolutions are left alone"
-        elif step.granularity == "2:4":
+        elif zeroed_by == "2:4":
             why = "two of every four were 0 before"
         remarks = (*remarks, f"nothing became 0: {why}")
     return replace(done, bundle=zeroed, zeros=after, remarks=remarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -17,7 +17,6 @@ from yolo_slim.pipeline.prune_options import (
     ChannelOptions,
     LayerOptions,
     ZeroOptions,
-    layers_alone,
     require_target,
 )
 from yolo_slim.pipeline.quantize_options import QatOptions, QuantizeOptions
@@ -158,12 +157,6 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
     """How much goes, of what, and by which order: see prune_options.py."""
 
     verb: Literal["prune"]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _layers_alone(cls, said: Any, info: ValidationInfo) -> Any:
-        spelled = (info.context or {}).get(SPELLING, str)
-        return layers_alone(said, spelled) if isinstance(said, dict) else said
 
     @model_validator(mode="after")
     def _says_how_much(self, info: ValidationInfo) -> PruneStep:
