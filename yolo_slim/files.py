@@ -46,9 +46,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows as CSV, whole or not at all; the keys of the first are the columns."""
+    """Rows as CSV, whole or not at all; the columns are all keys, in the order of the rows."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
 

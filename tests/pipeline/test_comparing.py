@@ -116,7 +116,10 @@ def test_a_second_call_trains_nothing(finished, monkeypatch):
     from yolo_slim.pipeline import steps
 
     monkeypatch.setattr(steps, "train", None)
+    monkeypatch.setattr(steps, "circumstances", lambda *_: {"date": "another day"})
+    before = (finished / "run/arms.csv").read_text()
     assert status("compare", str(finished / "r.toml"), "--out", str(finished / "run")) == 0
+    assert (finished / "run/arms.csv").read_text() == before  # and when it was is kept
 
 
 def test_a_recipe_without_arms_is_told(finished, capsys):

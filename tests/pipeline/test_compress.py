@@ -127,6 +127,10 @@ def test_other_threads_are_other_times(finished):
     with pytest.raises(SystemExit):
         main(["compress", str(recipe), "--out", str(out), "--threads", "2"])
     assert json.loads((out / "latency.json").read_text())["key"] != before["key"]
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(", 1 threads" in row["device"] for row in rows)  # where AP was measured
+    assert all(", 2 threads" in row["latency_device"] for row in rows)
 
 
 def test_a_changed_last_step_redoes_that_one_alone(finished):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +9,6 @@ from rich.console import Console
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
-from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
 from yolo_slim.pipeline.fingerprint import fingerprint
@@ -18,9 +16,8 @@ from yolo_slim.pipeline.recipe import START, CompareSpec
 from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import Arm
 from yolo_slim.pipeline.start import Start, digest, model_of, read_start
-from yolo_slim.pipeline.step_folder import ARMS, ARMS_TABLE
+from yolo_slim.pipeline.step_folder import ARMS, ARMS_TABLE, Done
 from yolo_slim.pipeline.steps import StepRunner
-from yolo_slim.report.model import StepRow
 
 
 def compare(recipe_path: Path, out: Path, console: Console, threads: int | None) -> Comparison:
@@ -57,13 +54,13 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
                 "teacher"
             )
     run = compress(recipe_path, out, console, threads)
-    rows: dict[str, list[StepRow]] = {arm.name: [] for arm in spec.arm}
+    done: dict[str, list[Done]] = {arm.name: [] for arm in spec.arm}
     for seed in spec.seeds:
         runner, start = _runner(run, spec, seed, console)
         for number, arm in enumerate(spec.arm, start=1):
-            rows[arm.name].append(_row(run, spec, runner, start, seed, number, arm))
-            _write(out / ARMS_TABLE, rows, spec.seeds, run.threads)
-    arms = tuple(Compared(name, tuple(found)) for name, found in rows.items())
+            done[arm.name].append(_done(run, spec, runner, start, seed, number, arm))
+            _write(out / ARMS_TABLE, done)
+    arms = tuple(Compared(name, tuple(d.row for d in found)) for name, found in done.items())
     return Comparison(spec.seeds, arms)
 
 
@@ -78,25 +75,25 @@ def _runner(
     return StepRunner(recipe, start, run.out / ARMS, console, run.threads), start
 
 
-def _row(
+def _done(
     run: Compression, spec: CompareSpec, runner: StepRunner, start: Start, seed: int, number: int,
     arm: Arm,
-) -> StepRow:  # fmt: skip
+) -> Done:  # fmt: skip
     step = spec.step(arm).model_copy(update={"name": f"{arm.name}-{seed}"})
     student = fingerprint(start.bundle)
     augment = run.recipe.augment.model_dump_json()
     key = digest(run.key, student, step.model_dump_json(), augment, str(seed))
-    return runner.step(number, step, start.bundle, list(run.steps), key).row
+    return runner.step(number, step, start.bundle, list(run.steps), key)
 
 
-def _write(path: Path, rows: dict[str, list[StepRow]], seeds: Sequence[int], threads: int) -> None:
+def _write(path: Path, done: dict[str, list[Done]]) -> None:
     """A line for each arm and seed that is done."""
+    measured = ("AP", "AP50", "parameters", "macs", "seconds")
     write_csv(
         path,
         [
-            {"arm": name, "AP": row.AP, "AP50": row.AP50, "parameters": row.parameters,
-             "macs": row.macs, "seconds": row.seconds, **circumstances(seed, threads)}
-            for name, found in rows.items()
-            for row, seed in zip(found, seeds, strict=False)
+            {"arm": name, **{key: getattr(one.row, key) for key in measured}, **one.circumstances}
+            for name, found in done.items()
+            for one in found
         ],
-    )  # fmt: skip
+    )

@@ -15,6 +15,7 @@ from rich.console import Console
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file
+from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.factorizing import require_factorable
 from yolo_slim.pipeline.prune_step import require_possible
 from yolo_slim.pipeline.quantize_options import SELF
@@ -196,11 +197,19 @@ class _Runner:
             }
             with advancing("latency at 1 image", self.console) as advance:
                 measured = measure_latency(openers, progress=advance)
-            known = {"key": key, "median_ms": {n: m.median_ms for n, m in measured.items()}}
+            told = circumstances(self.recipe.seed, self.threads)
+            known = {
+                "key": key, "median_ms": {n: m.median_ms for n, m in measured.items()},
+                "told": {f"latency_{name}": told[name] for name in ("device", "date")},
+            }  # fmt: skip
             with whole_file(path) as temporary:
                 temporary.write_text(json.dumps(known, indent=1))
         return [
-            replace(d, row=replace(d.row, latency_ms=known["median_ms"].get(d.name)))
+            replace(
+                d,
+                row=replace(d.row, latency_ms=known["median_ms"].get(d.name)),
+                circumstances={**d.circumstances, **known.get("told", {})},
+            )
             for d in self.done
         ]
 

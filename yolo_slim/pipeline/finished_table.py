@@ -93,8 +93,11 @@ def _finished(
 ) -> TableLine:
     """The step of that name whose result is what its line in the table says."""
     for result in sorted(folder.glob(f"[0-9][0-9]-{escape(name)}")):
-        row = read_result(result)
-        if row is not None and all(line[key] == _text(getattr(row, key)) for key in _MEASURED):
+        found = read_result(result)
+        if found is None:
+            continue
+        row, _ = found
+        if all(line[key] == _text(getattr(row, key)) for key in _MEASURED):
             told = {k: v for k, v in line.items() if k not in _NO_CIRCUMSTANCES}
             return TableLine(row, result, told)
     raise _unfinished(

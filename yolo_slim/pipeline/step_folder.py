@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, load_bundle
@@ -18,16 +19,19 @@ ARMS, ARMS_TABLE = "arms", "arms.csv"
 """What lies in the folder of a run beside the folders of its steps."""
 
 _RESULT, _KEY = "result.json", "recipe-key.txt"
+_CIRCUMSTANCES = "circumstances"
 
 
 @dataclass(frozen=True)
 class Done:
-    """A step that is finished: its folder, its row of the table, the bundle that came out."""
+    """A step that is finished: its folder, its row of the table, the bundle that came out, and
+    where and when its numbers were measured."""
 
     name: str
     folder: Path
     row: StepRow
     bundle: Bundle
+    circumstances: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kept(self) -> bool:
@@ -56,28 +60,35 @@ def begin(folder: Path, key: str) -> Done | None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / _KEY).write_text(key)
-    row = read_result(folder)
-    if row is None:
+    found = read_result(folder)
+    if found is None:
         return None
-    return Done(row.name, folder, row, load_bundle(folder / BUNDLE_IN_RUN))
+    row, circumstances = found
+    return Done(row.name, folder, row, load_bundle(folder / BUNDLE_IN_RUN), circumstances)
 
 
-def finish(folder: Path, row: StepRow, bundle: Bundle) -> Done:
+def finish(folder: Path, row: StepRow, bundle: Bundle, circumstances: Mapping[str, str]) -> Done:
     """From here on the step is done: the bundle is kept, then the row that says so."""
     bundle.save(folder / BUNDLE_IN_RUN)
     with whole_file(folder / _RESULT) as temporary:
-        temporary.write_text(json.dumps(asdict(row), indent=1))
-    return Done(row.name, folder, row, bundle)
+        told = asdict(row) | {_CIRCUMSTANCES: dict(circumstances)}
+        temporary.write_text(json.dumps(told, indent=1))
+    return Done(row.name, folder, row, bundle, circumstances)
 
 
-def read_result(folder: Path) -> StepRow | None:
-    """The row of a step; None where it is not finished. Raises InputError for one that is none."""
+def read_result(folder: Path) -> tuple[StepRow, dict[str, str]] | None:
+    """The row of a step and the circumstances of its numbers; None where it is not finished.
+
+    Raises InputError for a result that is none.
+    """
     path = folder / _RESULT
     if not path.is_file():
         return None
     try:
-        return StepRow(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        circumstances = dict(told.pop(_CIRCUMSTANCES, {}))
+        return StepRow(**told), circumstances
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no result of a step ({error})") from None
 
 

@@ -21,6 +21,7 @@ from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
+from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.factorizing import factorize_document, run_factorize
 from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
@@ -126,7 +127,7 @@ class StepRunner:
         self.console.print(
             f"{folder.name}: AP {row.AP:.3f}  AP50 {row.AP50:.3f}  ({row.seconds:.0f} s)"
         )
-        return finish(folder, row, bundle)
+        return finish(folder, row, bundle, circumstances(self.recipe.seed, self.threads))
 
     def _measured(
         self, folder: Path, name: str, verb: str, bundle: Bundle, export: ExportStep | None

@@ -11,7 +11,6 @@ import numpy as np
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, load_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
-from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.compress import Compression
 from yolo_slim.pipeline.finished_run import FinishedRun
 from yolo_slim.pipeline.prune_document import PLAN
@@ -35,8 +34,7 @@ def keep_summary(run: Compression) -> None:
 
 def table_rows(run: Compression) -> list[dict[str, Any]]:
     """One dictionary a step, with the circumstances in each: numbers travel with them."""
-    told = circumstances(run.recipe.seed, run.threads)
-    return [{"recipe": run.recipe.title, **asdict(row), **told} for row in run.rows]
+    return [{"recipe": run.recipe.title, **asdict(d.row), **d.circumstances} for d in run.steps]
 
 
 def compress_report(run: FinishedRun) -> Report:
