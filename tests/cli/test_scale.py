@@ -1,7 +1,5 @@
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -80,12 +78,6 @@ def test_rank_by_hand(place, capsys):
     assert [r["name"] for r in json.loads((place / "rank.json").read_text())] == [
         "large", "middle", "small",
     ]  # fmt: skip
-
-
-def test_the_door(place):
-    command = [sys.executable, str(REPOSITORY / "tools" / "scale.py"), "yolov3-tiny", "--phi", "-1"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "352x352" in told.stdout and told.stderr == ""
 
 
 BAD_TABLES = {
