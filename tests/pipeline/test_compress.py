@@ -13,6 +13,7 @@ from yolo_slim.bundle import load_bundle
 from yolo_slim.cfg import totals
 from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
+from yolo_slim.in_use import in_use
 
 RECIPE = """
 title = "micro"
@@ -119,6 +120,16 @@ def test_a_second_call_does_nothing_again(finished, capsys):
     run(recipe, out)
     assert times(out) == before
     assert capsys.readouterr().out.count("done before") == len(STEPS)
+
+
+def test_two_at_a_time_would_spoil_the_folder(finished, capsys):
+    recipe, out = finished
+    before = times(out)
+    with in_use(out), pytest.raises(SystemExit) as caught:
+        main(["compress", str(recipe), "--out", str(out), "--threads", "1"])
+    assert caught.value.code == 2
+    assert "is in use by another command" in " ".join(capsys.readouterr().err.split())
+    assert times(out) == before
 
 
 def test_other_threads_are_other_times(finished):

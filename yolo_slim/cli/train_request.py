@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo_slim.pipeline.teaching import FEATURES, Lessons
+from yolo_slim.pipeline.training import LOSS
 from yolo_slim.runtime.session import default_workers
 from yolo_slim.train.checkpoint import CHECKPOINT
 from yolo_slim.train.settings import Machines
@@ -24,15 +25,11 @@ MACHINES = {
     "devices": "devices", "n_nodes": "num_nodes", "strategy": "strategy",
     "sync_batchnorm": "sync_batchnorm",
 }  # fmt: skip
-LOSS = {
-    "box": "box_loss", "box_weight": "box_weight", "objectness": "objectness",
-    "label_smoothing": "label_smoothing", "focal_gamma": "focal_gamma", "cells": "cells",
-}  # fmt: skip
 PICTURES = {
     "mosaic_p": "mosaic", "mixup_p": "mixup", "copy_paste_p": "copy_paste", "flip_p": "flip",
     "affine_p": "affine", "shift": "shift", "colour_p": "colour",
 }  # fmt: skip
-"""Field of Machines, LossSettings, Augmentation -> the option that it is."""
+"""Field of Machines, Augmentation -> the option that it is."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.data.unlabelled import read_unlabelled, with_unlabelled
 from yolo_slim.errors import InputError, Interrupted
+from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.batch_picture import write_batch_picture
 from yolo_slim.pipeline.fingerprint import fingerprint
@@ -231,8 +232,11 @@ def _reaching_neighbours(bundle: Bundle, source: ModelSource) -> Bundle:
 
 @contextmanager
 def _telling_how_to_go_on(asked: Request) -> Iterator[None]:
+    """Alone in the folder of the run. Those that the first process begins work there with it."""
+    alone = in_use(asked.out) if is_first_process() else nullcontext()
     try:
-        yield
+        with alone:
+            yield
     except KeyboardInterrupt:
         how = "with --resume goes on after the last state that was kept"
         if not asked.begun:

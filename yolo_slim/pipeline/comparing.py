@@ -9,6 +9,7 @@ from rich.console import Console
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
+from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
 from yolo_slim.pipeline.fingerprint import fingerprint
@@ -55,11 +56,12 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
             )
     run = compress(recipe_path, out, console, threads)
     done: dict[str, list[Done]] = {arm.name: [] for arm in spec.arm}
-    for seed in spec.seeds:
-        runner, start = _runner(run, spec, seed, console)
-        for number, arm in enumerate(spec.arm, start=1):
-            done[arm.name].append(_done(run, spec, runner, start, seed, number, arm))
-            _write(out / ARMS_TABLE, done)
+    with in_use(out):
+        for seed in spec.seeds:
+            runner, start = _runner(run, spec, seed, console)
+            for number, arm in enumerate(spec.arm, start=1):
+                done[arm.name].append(_done(run, spec, runner, start, seed, number, arm))
+                _write(out / ARMS_TABLE, done)
     arms = tuple(Compared(name, tuple(d.row for d in found)) for name, found in done.items())
     return Comparison(spec.seeds, arms)
 

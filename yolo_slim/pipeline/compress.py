@@ -15,6 +15,7 @@ from rich.console import Console
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file
+from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.circumstances import circumstances
 from yolo_slim.pipeline.factorizing import require_factorable
 from yolo_slim.pipeline.prune_step import require_possible
@@ -96,7 +97,10 @@ class _Runner:
     def run(self) -> Compression:
         self._require_trained_before_use()
         self._require_reachable()
-        self.out.mkdir(parents=True, exist_ok=True)
+        with in_use(self.out):
+            return self._run()
+
+    def _run(self) -> Compression:
         with whole_file(self.out / RECIPE) as temporary:
             temporary.write_text(self.text)
         if self.start.trained:

@@ -21,7 +21,7 @@ from yolo_slim.pipeline.prune_options import (
 )
 from yolo_slim.pipeline.quantize_options import QatOptions, QuantizeOptions
 from yolo_slim.pipeline.teaching import Lessons, Method
-from yolo_slim.pipeline.training import settings_of
+from yolo_slim.pipeline.training import LOSS, settings_of
 from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.train.sparsity_settings import (
     LEAST_IMPORTANT,
@@ -31,12 +31,6 @@ from yolo_slim.train.sparsity_settings import (
     SparsityStep,
     SparsityWeight,
 )
-
-LOSS = {
-    "box": "box_loss", "box_weight": "box_weight", "objectness": "objectness",
-    "label_smoothing": "label_smoothing", "focal_gamma": "focal_gamma", "cells": "cells",
-}  # fmt: skip
-"""Field of LossSettings -> the key that it is."""
 
 DEFAULT_ENERGY = 0.9
 """The share of its energy that a factored section keeps, if nothing is said."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, load_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
+from yolo_slim.in_use import LOCK
 from yolo_slim.report.model import StepRow
 
 ONNX = "model.onnx"
@@ -43,7 +44,7 @@ def is_run(out: Path) -> bool:
     """Whether `compress` may work in the folder: it is not there, or empty, or its own."""
     if not out.exists():
         return True
-    known = {RECIPE, DATA}
+    known = {RECIPE, DATA, LOCK}
     return out.is_dir() and (
         {path.name for path in out.iterdir()} <= known
         or ((out / RECIPE).is_file() and any(out.glob(f"[0-9][0-9]-*/{_KEY}")))

@@ -11,6 +11,12 @@ from yolo_slim.errors import InputError
 from yolo_slim.train.loss import LossSettings
 from yolo_slim.train.settings import TrainSettings
 
+LOSS = {
+    "box": "box_loss", "box_weight": "box_weight", "objectness": "objectness",
+    "label_smoothing": "label_smoothing", "focal_gamma": "focal_gamma", "cells": "cells",
+}  # fmt: skip
+"""Field of LossSettings -> the option or the key of a recipe that it is."""
+
 CALM_SHARE = 0.15
 """Of the epochs, at the end, in which pictures are not mixed."""
 
