@@ -27,9 +27,10 @@ def test_nobody_else_comes_in_meanwhile(tmp_path):
             in_use(tmp_path / "run"),
         ):
             pass
-    assert not list((tmp_path / "run").iterdir())
+    assert not list(tmp_path.iterdir())  # what was left empty is gone
     with in_use(tmp_path / "run"):
-        pass
+        (tmp_path / "run" / "kept").touch()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["kept"]
 
 
 def test_a_killed_command_holds_nothing(tmp_path):

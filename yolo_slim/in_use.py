@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from yolo_slim.errors import InputError
@@ -20,11 +20,24 @@ LOCK = ".in-use"
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Makes the folder, and keeps other commands out of it until the block ends.
+    """Makes the folder, and keeps other commands out of it until the block ends; one that is empty
+    then goes again.
 
     Raises InputError where another one is at work in it.
     """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(folder):
+            yield
+    finally:
+        for place in made:
+            with suppress(OSError):  # what holds something stays
+                place.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
