@@ -22,13 +22,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     ...     temporary.write_text("a,b")
     """
     require_writable(path)
-    if path.is_symlink():
-        path = path.resolve()
     if path.exists() and not path.is_file() and not path.is_dir():
         with tempfile.TemporaryDirectory() as folder:
             yield (elsewhere := Path(folder) / (path.name + path.suffix))
             path.write_bytes(elsewhere.read_bytes())
         return
+    if path.is_symlink():
+        path = path.resolve()
     made = _make_folder(path.parent)
     # The suffix is kept last: some writers choose a format by it.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)

@@ -71,7 +71,7 @@ def test_other_runs_are_a_row_each(place):
 
 REFUSED = {
     "a recipe without a folder": ("compare a/recipe.toml", "--out is missing: a/recipe.toml"),
-    "a recipe that is not there": ("compare none.toml --out x", "none.toml: cannot be read"),
+    "a recipe that is not there": ("compare none.toml --out x", "none.toml is not there"),
     "a recipe beside a run": ("compare a a/recipe.toml", "a/recipe.toml is a file"),
     "a folder that is none": ("compare a none", "none is not there"),
     "a seed twice": ("compare a again", "seed 3 is in a and in again"),
@@ -104,3 +104,8 @@ def test_what_is_refused_leaves_everything_as_it_was(case, place, capsys):
     assert code == 2 and message.startswith("error: ") and fault in message
     assert message.count("\n") == 1
     assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == before
+
+
+def test_what_is_not_there_is_no_recipe(place, capsys):
+    assert status("compare nothere --out x") == 2
+    assert "nothere is not there" in " ".join(capsys.readouterr().err.split())

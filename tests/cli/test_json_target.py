@@ -87,6 +87,36 @@ def test_convert_tells_what_it_wrote(place):
         assert told["file_bytes"] == (place / file).stat().st_size
 
 
+def test_annotations_are_kept(place, capsys):
+    coco = json.dumps({"images": [], "annotations": [], "categories": []})
+    (place / "train.json").write_text(coco)
+    assert status("prune model --out x --json train.json") == 2
+    assert "train.json holds annotations and is kept" in capsys.readouterr().err
+    assert (place / "train.json").read_text() == coco and not (place / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("prune model --out x", "x/history.json"),
+        ("prune model --out x", "model/precision.json"),
+        ("prune model --out x", "x"),
+        ("data digits --train 2 --val 2 --out x", "x/annotations/train.json"),
+        ("scale yolov3-nano --phi 1 --out x.cfg", "x.cfg"),
+    ],
+)
+def test_what_a_command_has_made_meanwhile_is_kept(command, file, place, capsys):
+    assert status(f"{command} --json {file}") == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    if (place / "x").is_dir() and "data" not in command:
+        load_bundle(place / "x")
+    load_bundle(place / "model")
+    for made in place.glob("x/annotations/*.json"):
+        assert json.loads(made.read_text())["categories"]
+    for made in place.glob("x.cfg"):
+        assert made.read_text().startswith("[net]")
+
+
 @pytest.mark.parametrize("there", ["", "\n", '{"AP": 0.3}', "[]"])
 def test_an_empty_file_or_a_document_is_replaced(there, place):
     (place / "told.json").write_text(there)

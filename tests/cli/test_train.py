@@ -304,6 +304,18 @@ def test_a_small_set_can_be_profiled(place, capsys):
     assert not (place / "t").exists()
 
 
+def test_json_goes_into_what_the_shell_has_open():
+    """As /dev/stdout leads to it: a link that names no file."""
+    from yolo_slim.files import whole_file
+
+    source, sink = os.pipe()
+    with whole_file(Path(f"/proc/self/fd/{sink}")) as temporary:
+        temporary.write_text("{}")
+    os.close(sink)
+    assert os.read(source, 9) == b"{}"
+    os.close(source)
+
+
 def test_json_goes_through_links_and_into_pipes(place):
     from yolo_slim.files import whole_file
 

@@ -122,6 +122,14 @@ def test_a_second_call_does_nothing_again(finished, capsys):
     assert capsys.readouterr().out.count("done before") == len(STEPS)
 
 
+@pytest.mark.parametrize("damaged", ["[", "[]", "{}"])
+def test_damaged_latencies_are_measured_again(finished, damaged):
+    recipe, out = finished
+    (out / "latency.json").write_text(damaged)
+    run(recipe, out)
+    assert json.loads((out / "latency.json").read_text())["median_ms"]
+
+
 def test_two_at_a_time_would_spoil_the_folder(finished, capsys):
     recipe, out = finished
     before = times(out)

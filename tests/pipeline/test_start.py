@@ -12,7 +12,7 @@ from rich.console import Console
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render
 from yolo_slim.darknet_weights import write_darknet_weights
-from yolo_slim.errors import InputError
+from yolo_slim.errors import InputError, RecipeError
 from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe_file import read_recipe
@@ -114,3 +114,18 @@ def test_features_are_learned_from_pictures_without_labels_too(place, monkeypatc
     (place / "r.toml").write_text(text.replace("[data]", '[data]\nunlabelled = "others"'))
     compress(place / "r.toml", place / "run", Console(quiet=True), 1)
     assert seen == [(4, True), (7, False), (4, True)]
+
+
+def test_what_no_training_asks_for_is_told_before_the_first(place):
+    text = RECIPE.replace("MODEL", 'zoo = "yolov3-nano"')
+    (place / "r.toml").write_text(text.replace("[data]", '[data]\nunlabelled = "pictures"'))
+    with pytest.raises(RecipeError, match="no training has overhaul in its loss"):
+        read_recipe(place / "r.toml")
+
+
+def test_too_few_images_to_recalibrate_are_told_before_the_first_step(place):
+    text = RECIPE.replace("MODEL", 'zoo = "yolov3-nano"') + PRUNE + "recalibrate = 8\n"
+    (place / "r.toml").write_text(text)
+    with pytest.raises(InputError, match="4 images are too few to recalibrate from"):
+        compress(place / "r.toml", place / "run", Console(quiet=True), 1)
+    assert not (place / "run/01-tuned").exists()

@@ -64,6 +64,10 @@ def compare(
 
 def _recipe(recipe: Path, out: Path | None, threads: int | None, json: Path | None) -> None:
     check_file(json, [recipe], only_json=True)
+    if not recipe.exists():
+        raise InputError(
+            f"{recipe} is not there: expected a recipe, or the folder of a finished run"
+        )
     if out is None:
         raise InputError(
             f"--out is missing: {recipe} is a recipe, and its arms need a folder to be trained in"
@@ -89,6 +93,8 @@ def _runs(
     runs = read_runs(folders, json, arms_first=True)
     if out is not None:
         check_runs_table(out)
+        if json is not None and json.resolve() == (out / ARMS_TABLE).resolve():
+            raise InputError(f"{json} is where --out has its table: choose another --json")
     arms = are_comparisons(runs)
     if arms:
         _tell_arms(runs, json)

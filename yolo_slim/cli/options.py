@@ -12,6 +12,7 @@ import typer
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
+from yolo_slim.cli.json_target import require_json_target
 from yolo_slim.console import note, plain_console, warn
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.describe import read_dataset
@@ -160,8 +161,10 @@ def tile_choice(text: str | None) -> TileChoice | None:
 
 
 def write_json(path: Path | None, document: Any) -> None:
-    """Writes the machine-readable result, where one was asked for."""
+    """Writes the machine-readable result, where one was asked for; not over what the command has
+    made itself meanwhile."""
     if path is not None:
+        require_json_target(path)
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(document, indent=1))
 

@@ -113,7 +113,7 @@ def profile(
     for (name, engine), latency in latencies.items():
         total, ms = totals(cfgs[name]), latency.median_ms
         parameters, macs = human(total.parameters), human(total.macs)
-        summary.add_row(name, engine, parameters, macs, f"{ms:.2f} ms", f"{ms / first:.2f}")
+        summary.add_row(name, engine, parameters, macs, f"{ms:.2f} ms", f"{ms / first:.3g}")
     console.print(summary)
     for name, engine in latencies:
         if engine == "torch" and name in rounded:

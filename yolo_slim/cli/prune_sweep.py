@@ -76,7 +76,10 @@ class DataNames:
         if self.recalibrate is None:
             return None
         if self.recalibrate.is_dir():
-            return self._counted(read_unlabelled(self.recalibrate))
+            pictures = read_unlabelled(self.recalibrate)
+            for text in pictures.notes:
+                note(console, f"{self.recalibrate}: {text}")
+            return self._counted(pictures)
         return self._counted(dataset(self.recalibrate, None, None, "train", class_names))
 
     def _counted(self, images: Dataset) -> Dataset:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from yolo_slim.bundle import Bundle, is_bundle, require_replaceable
+from yolo_slim.cli.json_target import require_json_target
 from yolo_slim.cli.options import console
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
@@ -19,7 +19,7 @@ def check_file(
     """Raises InputError where `target` is a source of the command or a folder, OSError where it
     cannot be written. No target is fine.
 
-    only_json: what is there already may be replaced only if it is a JSON document, or empty.
+    only_json: what is there already may be replaced only as json_target.py says.
     """
     if target is None:
         return
@@ -27,10 +27,8 @@ def check_file(
         raise InputError(f"{target} is a folder; expected the name of a file to write")
     require_kept([target], sources)
     require_writable(target)
-    if only_json and target.is_file() and not _is_json(target):
-        raise InputError(
-            f"{target} exists and is no JSON document: nothing was written; choose another --json"
-        )
+    if only_json:
+        require_json_target(target)
 
 
 def check_page(target: Path) -> None:
@@ -66,17 +64,6 @@ def require_kept(targets: Iterable[Path], sources: Iterable[Path | None]) -> Non
                     f"{places[place]} would replace {source}, which this command reads: nothing "
                     "was written; choose another place"
                 )
-
-
-def _is_json(path: Path) -> bool:
-    content = path.read_bytes()
-    if not content.strip():
-        return True  # made by mktemp or touch, say: nothing is lost
-    try:
-        json.loads(content)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def save_bundle(bundle: Bundle, target: Path) -> None:

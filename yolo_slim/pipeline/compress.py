@@ -35,6 +35,7 @@ from yolo_slim.pipeline.start import digest, read_start
 from yolo_slim.pipeline.step_folder import ONNX, RECIPE, Done, is_run, read_text
 from yolo_slim.pipeline.steps import StepRunner
 from yolo_slim.progress import advancing
+from yolo_slim.prune.recalibrate import require_some
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.latency import measure_latency
 from yolo_slim.runtime.session import OnnxSession, default_threads
@@ -177,6 +178,10 @@ class _Runner:
                 taught = self.start.bundle if step.teacher == SELF else None
                 with _naming(number, step):
                     require_teachable(self.start.bundle, taught)
+            if isinstance(step, PruneStep | FactorizeStep) and step.recalibrate:
+                n_images = min(step.recalibrate, len(self.start.train_data.samples))
+                with _naming(number, step):
+                    require_some(n_images, "recalibrate from")
         steps = enumerate(self.recipe.step, start=1)
         cutting = ((n, s) for n, s in steps if isinstance(s, PruneStep | FactorizeStep))
         first = next(cutting, None)
@@ -191,7 +196,7 @@ class _Runner:
 
     def _with_latency(self) -> list[Done]:
         path = self.out / "latency.json"
-        known = json.loads(read_text(path) or "{}")
+        known = _document(path)
         key = digest(self.key, str(self.threads), *(done.name for done in self.done))
         if known.get("key") != key:
             openers: dict[str, Callable[[], Any]] = {
@@ -216,6 +221,15 @@ class _Runner:
             )
             for d in self.done
         ]
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """What was kept in a file; nothing where it is damaged, or not there."""
+    try:
+        found = json.loads(read_text(path))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager

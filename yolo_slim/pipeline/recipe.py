@@ -179,6 +179,11 @@ class Recipe(Strict):
         parts = (s.step if isinstance(s, RepeatStep) else (s,) for s in self.step)
         return [single for part in parts for single in part]
 
+    def _learns_features(self) -> bool:
+        arms = () if self.compare is None else map(self.compare.step, self.compare.arm)
+        trainings = (step for step in (*self.single_steps(), *arms) if isinstance(step, TrainStep))
+        return any("overhaul" in step.loss for step in trainings)
+
     @model_validator(mode="after")
     def _steps_fit(self) -> Recipe:
         earlier, teachers = [START], [START]
@@ -203,6 +208,11 @@ class Recipe(Strict):
                 raise ValueError(f"{where}: int8 = {step.int8!r} needs a quantize step before it")
             if not isinstance(step, RepeatStep):  # whose rounds have names of their own
                 teachers.append(step.name)
+        if self.data.unlabelled is not None and not self._learns_features():
+            raise ValueError(
+                "data.unlabelled is for features, and no training has overhaul in its loss: leave "
+                "it out"
+            )
         if self.compare is None:
             return self
         for arm in self.compare.arm:

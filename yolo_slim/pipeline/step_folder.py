@@ -19,7 +19,7 @@ RECIPE, DATA, TABLE = "recipe.toml", "data", "table.csv"
 ARMS, ARMS_TABLE = "arms", "arms.csv"
 """What lies in the folder of a run beside the folders of its steps."""
 
-_RESULT, _KEY = "result.json", "recipe-key.txt"
+_RESULT, KEY = "result.json", "recipe-key.txt"
 _CIRCUMSTANCES = "circumstances"
 
 
@@ -47,7 +47,7 @@ def is_run(out: Path) -> bool:
     known = {RECIPE, DATA, LOCK}
     return out.is_dir() and (
         {path.name for path in out.iterdir()} <= known
-        or ((out / RECIPE).is_file() and any(out.glob(f"[0-9][0-9]-*/{_KEY}")))
+        or ((out / RECIPE).is_file() and any(out.glob(f"[0-9][0-9]-*/{KEY}")))
     )
 
 
@@ -57,10 +57,10 @@ def begin(folder: Path, key: str) -> Done | None:
     A folder of the same key that was not finished is left as it is: the step goes on in it. One of
     another key is emptied.
     """
-    if read_text(folder / _KEY) != key:
+    if read_text(folder / KEY) != key:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / _KEY).write_text(key)
+        (folder / KEY).write_text(key)
     found = read_result(folder)
     if found is None:
         return None
