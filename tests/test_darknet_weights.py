@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from core_zoo import CORE
+from core_zoo import COMPUTED
 from kitchen_sink import SMALL_NETWORKS
 
 from yolo_slim.cfg import parse, read_cfg, totals
@@ -30,7 +30,7 @@ NEW = struct.pack("<iiiQ", 0, 2, 5, 7_000_000_000)
 OLD = struct.pack("<iiiI", 0, 1, 0, 32_000)
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_written_and_read_bit_for_bit(name, random_bundle, tmp_path):
     cfg = build(name, 3)
     weights = random_bundle(cfg, dtype=torch.float32).weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def _part(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
+@cache
 def _files() -> dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -38,7 +40,8 @@ def _files() -> dict[str, Path]:
     return found
 
 
-def _imported(path: Path) -> set[str]:
+@cache
+def _imported(path: Path) -> frozenset[str]:
     """Every module that a file names in an import, inside functions too."""
     modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -49,7 +52,7 @@ def _imported(path: Path) -> set[str]:
             modules.add(node.module or "")
             if node.module == "yolo_slim":  # `from yolo_slim import cfg` names a part, too
                 modules |= {f"yolo_slim.{alias.name}" for alias in node.names}
-    return modules
+    return frozenset(modules)
 
 
 MODULES = [name for name in _files() if name != "yolo_slim"]

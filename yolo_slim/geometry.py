@@ -84,11 +84,12 @@ def visible(
 
     At least `min_share` (0 to 1) of the area, and sides of `min_side_px` or more.
     """
-    sides = clipped_xyxy[:, 2:] - clipped_xyxy[:, :2]
-    whole = np.prod(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], axis=1)
-    enough: np.ndarray = np.prod(sides, axis=1) >= min_share * whole
-    enough &= (sides >= min_side_px).all(axis=1)
-    return enough
+    # By columns: numpy's reductions take three times as long for the few boxes of a picture.
+    left, top, right, bottom = clipped_xyxy.T
+    width, height = right - left, bottom - top
+    left, top, right, bottom = boxes_xyxy.T
+    enough: np.ndarray = width * height >= min_share * ((right - left) * (bottom - top))
+    return enough & (width >= min_side_px) & (height >= min_side_px)
 
 
 def render(

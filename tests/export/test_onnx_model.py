@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from core_zoo import CORE
+from core_zoo import COMPUTED
 from kitchen_sink import SMALL_NETWORKS, conv
 from onnx import helper, numpy_helper
 
@@ -38,7 +38,7 @@ def assert_onnx_is_torch(bundle, path):
         assert np.abs(a - b).max() <= 1e-4 * max(1.0, np.abs(a).max())
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_onnx_is_torch_on_the_zoo(name, random_bundle, tmp_path):
     bundle = random_bundle(build(name, 4, 64), dtype=torch.float32)
     assert_onnx_is_torch(bundle, tmp_path / "a.onnx")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from core_zoo import CORE
+from core_zoo import COMPUTED
 from kitchen_sink import SMALL_NETWORKS
 
 from yolo_slim.bundle import Bundle, load_bundle
@@ -124,7 +124,7 @@ def test_full_rank_computes_the_same(name, dtype, tolerance, random_bundle):
         assert_equal(bundle, factorize(judge, Plan(cfg, ranks)).bundle, tolerance)
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_links_of_the_zoo_survive(name):
     """Every output of a section has its old shape, and is where its readers look for it."""
     before = build(name)

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from core_zoo import CORE
+from core_zoo import COMPUTED
 
 from yolo_slim.cfg import ACTIVATIONS, Maxpool, Yolo, infer_shapes, parse, read_cfg, resize
 from yolo_slim.fold import fold_batchnorm
@@ -104,7 +104,7 @@ def test_every_section_has_the_shape_that_the_document_says(name, shared_root):
     assert [tuple(taps[i].shape[1:]) for i in range(len(cfg))] == list(infer_shapes(cfg))
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_taps_are_the_outputs_of_the_sub_network(name, random_bundle):
     from dataclasses import replace
 

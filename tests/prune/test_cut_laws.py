@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from core_zoo import CORE
+from core_zoo import COMPUTED
 from detectors import READ_STEMS
 from kitchen_sink import SMALL_NETWORKS
 
@@ -106,14 +106,16 @@ def parse_back(cfg: Cfg) -> Cfg:
 
 
 @pytest.mark.parametrize("seed", [0])
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_take_is_mask_for_any_plan_on_the_zoo(name, seed, lively_bundle, lively_images):
     cfg = build(name, 2, 64)
     bundle = lively_bundle(cfg, seed)
     assert_take_is_mask(bundle, random_plan(cfg, seed), lively_images(cfg), 1e-3)
 
 
-@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize(
+    "ratio", [0.1, 0.6, 0.95, *(pytest.param(r, marks=pytest.mark.slow) for r in (0.3, 0.8))]
+)
 @pytest.mark.parametrize("name", ["yolov3-nano", "yolov3-mobilenetv2"])
 def test_take_is_mask_for_any_share(name, ratio, lively_bundle, lively_images):
     cfg = build(name, 2, 64)
@@ -122,7 +124,7 @@ def test_take_is_mask_for_any_share(name, ratio, lively_bundle, lively_images):
     assert_take_is_mask(lively_bundle(cfg, 5), plan, lively_images(cfg), 1e-6)
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_pruning_twice_is_pruning_once_with_both_plans(name, random_bundle):
     cfg = build(name, 2, 64)
     bundle = random_bundle(cfg)
@@ -205,7 +207,7 @@ def test_a_masked_channel_is_exactly_zero(activation, bn, lively_bundle, lively_
 # --- take -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_a_plan_that_keeps_all_is_the_identity(name, random_bundle):
     cfg = build(name, 2, 64)
     bundle = random_bundle(cfg)

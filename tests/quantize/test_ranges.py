@@ -92,7 +92,9 @@ def test_what_an_activation_flattens_may_be_wrong():
     assert error(knowing) < error(plain)
 
 
-@pytest.mark.parametrize("kind", ["normal", "heavy", "leaky"])
+@pytest.mark.parametrize(
+    "kind", ["heavy", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("normal", "leaky"))]
+)
 def test_entropy_is_near_onnx_runtime_s(kind):
     """Its collector follows the same paper, with other bins: by the objective itself, see below."""
     values = drawn(kind, 200_000).numpy()

@@ -37,7 +37,7 @@ def run(out: Path, devices: int, *how: str) -> list[dict]:
     ("taught", "optimizer", "precision", "how", "tolerance"),
     [
         ("taught", "adamw", "float64", "constant", 1e-9),
-        ("alone", "adamw", "float64", "together", 1e-9),
+        pytest.param("alone", "adamw", "float64", "together", 1e-9, marks=pytest.mark.slow),
         pytest.param("taught", "adamw", "float32", "constant", 1e-3, marks=pytest.mark.slow),
         pytest.param("alone", "adamw", "float64", "constant", 1e-9, marks=pytest.mark.slow),
         pytest.param("taught", "sgd", "float64", "constant", 1e-9, marks=pytest.mark.slow),

@@ -106,12 +106,12 @@ def apply(steps: Steps, image: np.ndarray, boxes_xyxy: np.ndarray, class_ids: np
     """
     image_hw = image.shape[0], image.shape[1]
     given = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
-    inside = clip(given, image_hw)
-    seen = visible(inside, given, MIN_VISIBLE_SHARE, 0)
+    inside, class_ids = _inside(given, class_ids, image_hw)
     # A step takes boxes as shares of the picture, and further columns as they are. A.Compose would
     # check and convert them before and after: as much time as changing the picture takes.
     whole = np.array([image_hw[1], image_hw[0]] * 2, np.float32)
-    rows = np.column_stack([inside[seen] / whole, np.asarray(class_ids, np.float32)[seen]])
+    rows = np.empty((len(inside), 5), np.float32)
+    rows[:, :4], rows[:, 4] = inside / whole, class_ids
     changed = {"image": image, "bboxes": rows}
     for step in steps:
         changed = step(**changed)
@@ -120,3 +120,20 @@ def apply(steps: Steps, image: np.ndarray, boxes_xyxy: np.ndarray, class_ids: np
     inside = clip(boxes, image_hw)
     keep = visible(inside, boxes, MIN_VISIBLE_SHARE, MIN_SIDE_PX)
     return changed["image"], inside[keep], moved[keep, 4].astype(np.int64)
+
+
+def _inside(
+    boxes_xyxy: np.ndarray, class_ids: np.ndarray, image_hw: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is enough inside a picture: nearly always all of it, which is soon seen."""
+    class_ids = np.asarray(class_ids)
+    height, width = image_hw
+    if not len(boxes_xyxy) or (
+        boxes_xyxy.min() >= 0
+        and boxes_xyxy[:, 2].max() <= width
+        and boxes_xyxy[:, 3].max() <= height
+    ):
+        return boxes_xyxy, class_ids
+    inside = clip(boxes_xyxy, image_hw)
+    seen = visible(inside, boxes_xyxy, MIN_VISIBLE_SHARE, 0)
+    return inside[seen], class_ids[seen]

@@ -36,9 +36,10 @@ def mosaic(samples: Sequence[Boxed], input_hw: tuple[int, int], rng: np.random.G
     ]
     canvas = np.empty((height, width, 3), np.uint8)
     ratios, offsets = [], []
-    for (image, _, _), (left, top, right, bottom) in zip(samples, cells, strict=True):
+    draws = rng.random((4, 3)).tolist()  # at once: a call of the generator takes 3 us
+    for (image, _, _), (left, top, right, bottom), drawn in zip(samples, cells, draws, strict=True):
         cell_wh = (right - left, bottom - top)
-        x, y, w, h = _window(image.shape[1::-1], cell_wh, rng)
+        x, y, w, h = _window(image.shape[1::-1], cell_wh, drawn)
         shown = image[y : y + h, x : x + w]
         cv2.resize(shown, cell_wh, canvas[top:bottom, left:right], interpolation=cv2.INTER_LINEAR)
         ratio_x, ratio_y = cell_wh[0] / w, cell_wh[1] / h
@@ -57,15 +58,16 @@ def mosaic(samples: Sequence[Boxed], input_hw: tuple[int, int], rng: np.random.G
 
 
 def _window(
-    image_wh: Sequence[int], cell_wh: Sequence[int], rng: np.random.Generator
+    image_wh: Sequence[int], cell_wh: Sequence[int], drawn: Sequence[float]
 ) -> tuple[int, int, int, int]:
-    """Left, top, width and height, in whole pixels of the picture, of what a cell shows of it."""
-    scale = max(cell / side for cell, side in zip(cell_wh, image_wh, strict=True))
-    scale *= rng.uniform(1.0, 1.5)
-    w, h = (
-        min(side, max(1, round(cell / scale))) for cell, side in zip(cell_wh, image_wh, strict=True)
-    )
-    return int(rng.integers(image_wh[0] - w + 1)), int(rng.integers(image_wh[1] - h + 1)), w, h
+    """Left, top, width and height, in whole pixels of the picture, of what a cell shows of it.
+
+    drawn: three numbers, 0 to below 1, for the scale and the two places.
+    """
+    scale = max(cell_wh[0] / image_wh[0], cell_wh[1] / image_wh[1]) * (1 + drawn[0] / 2)
+    w = min(image_wh[0], max(1, round(cell_wh[0] / scale)))
+    h = min(image_wh[1], max(1, round(cell_wh[1] / scale)))
+    return int(drawn[1] * (image_wh[0] - w + 1)), int(drawn[2] * (image_wh[1] - h + 1)), w, h
 
 
 def mixup(first: Boxed, second: Boxed, rng: np.random.Generator) -> Boxed:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from core_zoo import CORE
+from core_zoo import COMPUTED
 from kitchen_sink import SMALL_NETWORKS
 
 from yolo_slim.bundle import Bundle
@@ -140,7 +140,7 @@ def test_auto_takes_what_pays():
     assert set(tiles.values()) == {4}
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMPUTED)
 def test_auto_is_one_of_the_tiles_or_none(name):
     cfg = build(name, 2, 96)
     for index, tile in tiles_of(cfg, None, "auto").items():
