@@ -89,7 +89,8 @@ def visible(
     width, height = right - left, bottom - top
     left, top, right, bottom = boxes_xyxy.T
     enough: np.ndarray = width * height >= min_share * ((right - left) * (bottom - top))
-    return enough & (width >= min_side_px) & (height >= min_side_px)
+    enough &= (width >= min_side_px) & (height >= min_side_px)
+    return enough
 
 
 def render(
