@@ -12,7 +12,8 @@ from yolo_slim.cfg import totals
 class Size:
     """Parameters, and multiply-accumulates of one image; what was not measured is None.
 
-    latency_ms: median of one image in ONNX Runtime. file_bytes: of the file of its numbers.
+    latency_ms: median of one image, in the engine that was asked. file_bytes: of the file of its
+    numbers.
     """
 
     parameters: int

@@ -37,7 +37,7 @@ from yolo_slim.pipeline.recipe_steps import (
     SingleStep,
     TrainStep,
 )
-from yolo_slim.pipeline.scoring import input_batches, network_scorer, score
+from yolo_slim.pipeline.scoring import input_batches, network_scorer, score, score_bundle
 from yolo_slim.pipeline.size import Size
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
@@ -47,11 +47,10 @@ from yolo_slim.pipeline.training import calm_from
 from yolo_slim.progress import advancing
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
-from yolo_slim.runtime.session import NetworkSession, OnnxSession, default_workers
+from yolo_slim.runtime.session import OnnxSession, default_workers
 from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train
 from yolo_slim.train.settings import TrainSettings
-from yolo_slim.weights import network_of
 
 
 class StepRunner:
@@ -137,9 +136,8 @@ class StepRunner:
         total = totals(bundle.cfg)
         row = StepRow(name, verb, total.parameters, total.macs)
         if bundle.precision is not None and export is None:
-            network = network_of(bundle.cfg, bundle.weights, bundle.precision)
             with self._progress(f"{name}: evaluate") as advance:
-                numbers = score(Detector(NetworkSession(network)), self.val_data, advance)
+                numbers = score_bundle(bundle, self.val_data, advance)
             return replace(
                 row, AP=numbers["AP"], AP50=numbers["AP50"], runtime="torch, imitated INT8"
             )
