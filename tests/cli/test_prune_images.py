@@ -80,7 +80,7 @@ def test_a_folder_of_pictures_recalibrates_too(place, digits, capsys):
 def test_a_sweep_of_too_few_training_images_does_without_recalibration(
     place, digits, capsys, monkeypatch
 ):
-    monkeypatch.setattr(sweeping, "numbers_on", lambda _: lambda _: {"AP": 0.5, "AP50": 0.6})
+    monkeypatch.setattr(sweeping, "bundle_scorer", lambda _: lambda _: {"AP": 0.5, "AP50": 0.6})
     monkeypatch.setattr(sweeping, "bundle_latency_ms", lambda *_: 1.0)
     monkeypatch.setattr(sweeping, "recalibrate", None)
     status, out, _ = told(f"prune model --sweep --out s --data {digits} --n-images 4", capsys)

@@ -140,6 +140,9 @@ def test_what_cannot_run_is_told_in_two_lines_and_leaves_nothing(case, place, ca
         ("openvino", "export_openvino model --out x.xml"),
         ("nncf", "export_openvino model --out x.xml --int8 " + TWO),
         ("pnnx", "evaluate model --runtime ncnn " + TWO),
+        ("openvino", "prune model --out slim --latency --runtime openvino"),
+        ("ncnn", "prune model --out slim --target-latency-ms 9 --runtime ncnn"),
+        ("openvino", "prune model --out curve --sweep --runtime openvino --data none.yaml"),
     ],
 )
 def test_a_package_that_is_missing_is_named(package, command, place, capsys, monkeypatch):
@@ -150,7 +153,7 @@ def test_a_package_that_is_missing_is_named(package, command, place, capsys, mon
     code, err = told(command, capsys)
     assert code == 2
     assert err.startswith(f"error: {package} is needed and cannot be imported")
-    extra = "ncnn" if package == "pnnx" else "openvino"
+    extra = "openvino" if package in ("openvino", "nncf") else "ncnn"
     assert err.endswith(f'pip install "yolo-slim[{extra}]"\n')
     assert snapshot(place) == before
 
@@ -202,6 +205,13 @@ def test_models_to_compare_may_follow_each_other(how, place):
     document = json.loads((place / "p.json").read_text())
     assert [row["model"] for row in document["latencies"]] == ["model", "six", "third"]
     assert list(document["compare"]) == ["six", "third"]
+
+
+@pytest.mark.parametrize("how", ["model", "six --compare six"])
+def test_a_model_is_timed_once(how, place, capsys):
+    code, err = told(f"profile model {how}", capsys)
+    assert code == 2
+    assert f"{how.split()[0]} is named twice" in err
 
 
 def test_the_file_of_a_run_is_that_of_its_bundle(place):

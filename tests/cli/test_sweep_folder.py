@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch, random_bundle) -> Path:
     bundle.save(tmp_path / "run" / "bundle")
     (tmp_path / "run" / "metrics.csv").write_text("epoch\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweeping, "numbers_on", lambda _: lambda _: {"AP": 0.5, "AP50": 0.6})
+    monkeypatch.setattr(sweeping, "bundle_scorer", lambda _: lambda _: {"AP": 0.5, "AP50": 0.6})
     monkeypatch.setattr(sweeping, "bundle_latency_ms", lambda *_: 1.0)
     return tmp_path
 

@@ -12,11 +12,11 @@ def test_ap_of_each_cut_by_rising_ratio(random_bundle, monkeypatch):
     bundle = random_bundle(build("yolov3-nano", 2, 64))
     whole = totals(bundle.cfg).parameters
 
-    def numbers_on(data):
+    def bundle_scorer(data):
         assert data == "the val images"
         return lambda cut: dict.fromkeys(("AP", "AP50"), totals(cut.cfg).parameters / whole)
 
-    monkeypatch.setattr(sparsity_curve, "numbers_on", numbers_on)
+    monkeypatch.setattr(sparsity_curve, "bundle_scorer", bundle_scorer)
     curve = sparsity_curve.ap_curve_on("the val images")(bundle)
     assert curve[0] == (0.0, 1.0) and len(curve) >= 10
     for ratio, ap in curve[1:]:

@@ -55,7 +55,7 @@ def by_size(monkeypatch):
     """AP is 0.6 down to 40 % of the parameters, 0 below; a latency is the number of MACs."""
     whole = totals(build("yolov3-nano", 10, 64)).parameters
 
-    def numbers_on(data):
+    def bundle_scorer(data):
         def numbers(bundle):
             AP = 0.6 if totals(bundle.cfg).parameters > 0.4 * whole else 0.0
             return {"AP": AP, "AP50": AP}
@@ -63,7 +63,7 @@ def by_size(monkeypatch):
         return numbers
 
     for module in (pruning, sweeping):
-        monkeypatch.setattr(module, "numbers_on", numbers_on)
+        monkeypatch.setattr(module, "bundle_scorer", bundle_scorer)
     monkeypatch.setattr(pruning, "cfg_latency_ms", lambda cfg, *_: float(totals(cfg).macs))
     monkeypatch.setattr(
         sweeping, "bundle_latency_ms", lambda bundle, *_: float(totals(bundle.cfg).macs)
@@ -221,7 +221,7 @@ def test_of_a_model_that_does_not_detect_nothing_is_said(
     assert "Is it trained?" in told and "knee" not in told
     assert "the knee is at" in verdict(curve((0, 0.01), (0.5, 0.01), (0.8, 0.0099), (0.9, 0)))
     nothing = dict.fromkeys(("AP", "AP50"), 0.0)
-    monkeypatch.setattr(sweeping, "numbers_on", lambda _: lambda _: nothing)
+    monkeypatch.setattr(sweeping, "bundle_scorer", lambda _: lambda _: nothing)
     assert status(f"prune model --sweep --sensitivity --data {digits} --out s --json s.json") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "does not detect on these data (AP 0.000)" in out

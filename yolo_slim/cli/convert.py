@@ -23,7 +23,7 @@ from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.darknet_pair import Reader, pair_paths, write_darknet_pair
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.size import size as parameters_and_macs
+from yolo_slim.pipeline.size import ModelSize
 from yolo_slim.report.table import human
 
 
@@ -69,7 +69,7 @@ def convert(
         assert darknet is not None
         write_darknet_pair(bundle, darknet, reader, allow_extensions)
     written = [str(path) for path in targets]
-    told = parameters_and_macs(bundle)
+    told = ModelSize.of(bundle).known()
     console.print(f"{', '.join(written)}: {human(told['parameters'])} parameters")
     made = ModelSource(written[0], targets[1] if darknet is not None else None)
     write_json(json, {"written": written, **told, "file_bytes": made.file_bytes})

@@ -29,7 +29,7 @@ from yolo_slim.export.suppression import MAX_CANDIDATES
 from yolo_slim.metadata import Answer
 from yolo_slim.nn.suppress import Suppression
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.size import size as parameters_and_macs
+from yolo_slim.pipeline.size import ModelSize
 from yolo_slim.report.table import human
 
 _GIVES = {"raw": "raw maps", "boxes": "boxes and scores", "detections": "detections"}
@@ -108,7 +108,7 @@ def export_onnx(
         f"{bundle.cfg.net.height}, {numbers}, gives {_GIVES[answer]}"
     )
     write_json(json, {
-        "file": str(out), "file_bytes": out.stat().st_size, **parameters_and_macs(bundle),
+        "file": str(out), "file_bytes": out.stat().st_size, **ModelSize.of(bundle).known(),
         "int8": int8, "half": half, "gives": answer,
         "inputs": _told(graph.input), "outputs": _told(graph.output),
     })  # fmt: skip

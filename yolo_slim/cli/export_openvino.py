@@ -32,7 +32,7 @@ from yolo_slim.export.onnx_model import cpu_profile
 from yolo_slim.export.openvino_model import export_openvino as export_bundle
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import input_batches
-from yolo_slim.pipeline.size import size as parameters_and_macs
+from yolo_slim.pipeline.size import ModelSize
 from yolo_slim.quantize.plan import int8_convs
 from yolo_slim.report.table import human
 
@@ -98,7 +98,7 @@ def export_openvino(
         f"{bundle.cfg.net.height}, {kind}"
     )
     write_json(json, {
-        "file": str(out), "file_bytes": n_bytes, **parameters_and_macs(bundle), "int8": found_by,
+        "file": str(out), "file_bytes": n_bytes, **ModelSize.of(bundle).known(), "int8": found_by,
         "inputs": _told(made.inputs), "outputs": _told(made.outputs),
     })  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from yolo_slim.cli.options import (
 )
 from yolo_slim.cli.targets import check_file
 from yolo_slim.console import note
+from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
 from yolo_slim.nn.winograd.convolution import TILES
 from yolo_slim.pipeline.models import ModelSource, load_model, runtime_for, session_opener
@@ -74,6 +76,9 @@ def profile(
         sources[direct := f"{model} (direct)"] = sources[model]
         tiles[direct] = None
     beside = [*(compare or ()), *(others or ())]
+    twice = next((name for name, count in Counter([model, *beside]).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is named twice: a model is timed beside others, name each once")
     sources |= {other: ModelSource(other, size_px=size) for other in beside}
     read = [path for source in sources.values() for path in source.files]
     check_file(json, read, only_json=True)

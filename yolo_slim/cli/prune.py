@@ -35,6 +35,7 @@ from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_document import prune_document
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
+from yolo_slim.pipeline.runtimes import find_runtime
 from yolo_slim.pipeline.sweeping import require_own
 from yolo_slim.pipeline.timing import USUAL
 
@@ -116,6 +117,9 @@ def prune(
     require_effects(Wish(step, typed, sweep or sensitivity))
     source = ModelSource(model, weights)
     check_file(json, [*source.files, data, annotations, recalibrate], only_json=True)
+    timed = latency or json is not None or target_latency_ms is not None
+    if timed or sweep or sensitivity:
+        find_runtime(runtime).require_installed()
     if sweep or sensitivity:
         require_own(out)
         sweep_bundle(load_model(source), step, named, out, threads, sensitivity, json)
@@ -132,7 +136,6 @@ def prune(
     print_zeros(done, granularity)
     for text in done.notes:
         note(console, text)
-    timed = latency or json is not None or target_latency_ms is not None
     sizes = sizes_of(bundle, source, done.bundle, out, timed, threads, runtime)
     print_shrinkage(out, sizes)
     write_json(json, prune_document(done, sizes))

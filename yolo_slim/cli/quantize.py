@@ -54,7 +54,6 @@ from yolo_slim.pipeline.quantizing import (
     run_quantize,
     told_share,
 )
-from yolo_slim.processes import is_first_process
 from yolo_slim.quantize.ranges import Calibrator
 from yolo_slim.quantize.weight_scales import WeightScale
 
@@ -183,7 +182,7 @@ def quantize(
         bundle.cfg.require_yolos()
     train_data = _pictures(asked, bundle)
     done = None
-    if qat and is_bundle(place) and (resume or not is_first_process()):
+    if qat and resume and is_bundle(place):
         note(console, f"{place} is kept: options of the calibration are not looked at")
     else:
         tell_notes(bundle.cfg)
@@ -201,12 +200,11 @@ def quantize(
             write_json(json, quantize_document(done))
     if qat:
         trained = train_rounded(asked)
-        if is_first_process():
-            ready = after_training(trained, options, train_data, progress, seed)
-            ready.save(out / BUNDLE_IN_RUN)  # in place of its own
-            console.print(f"{out / BUNDLE_IN_RUN}: {told_share(ready)}")
-            if json is not None:
-                write_json(json, trained_document(asked, ready, done))
+        ready = after_training(trained, options, train_data, progress, seed)
+        ready.save(out / BUNDLE_IN_RUN)  # in place of its own
+        console.print(f"{out / BUNDLE_IN_RUN}: {told_share(ready)}")
+        if json is not None:
+            write_json(json, trained_document(asked, ready, done))
 
 
 def _require_sense(qat: bool, typed: dict[str, Any]) -> None:

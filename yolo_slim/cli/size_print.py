@@ -12,7 +12,7 @@ from yolo_slim.cli.options import console, progress
 from yolo_slim.console import note, percent
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource
-from yolo_slim.pipeline.size import Size
+from yolo_slim.pipeline.size import ModelSize
 from yolo_slim.pipeline.timing import USUAL, Engine, latencies_ms
 from yolo_slim.report.table import human
 from yolo_slim.runtime.session import default_threads
@@ -28,7 +28,7 @@ Latency = Annotated[
 def sizes_of(
     before: Bundle, source: ModelSource, after: Bundle, out: Path, timed: bool,
     threads: int | None, engine: Engine = USUAL,
-) -> tuple[Size, Size]:  # fmt: skip
+) -> tuple[ModelSize, ModelSize]:  # fmt: skip
     """Before and after; with latency where it is to be `timed`. out: where `after` was saved."""
     found: dict[str, float] = {}
     if timed:
@@ -40,12 +40,12 @@ def sizes_of(
             note(console, f"latency is not measured: {error}")
     saved = ModelSource(str(out))
     return (
-        Size.of(before, found.get("before"), source.file_bytes),
-        Size.of(after, found.get("after"), saved.file_bytes),
+        ModelSize.of(before, found.get("before"), source.file_bytes),
+        ModelSize.of(after, found.get("after"), saved.file_bytes),
     )
 
 
-def print_shrinkage(out: Path, sizes: tuple[Size, Size]) -> None:
+def print_shrinkage(out: Path, sizes: tuple[ModelSize, ModelSize]) -> None:
     """Before and after, and what share is left."""
     old, new = sizes
     latency = ""

@@ -38,7 +38,7 @@ from yolo_slim.pipeline.same_classes import require_same_answers
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes, score_bundle
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, require_cacheable, train_taught
-from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
+from yolo_slim.pipeline.training import augmentation_of, calm_from, require_calm, settings_of
 from yolo_slim.pipeline.training_document import training_document
 from yolo_slim.processes import is_first_process
 from yolo_slim.train.guidance import Guidance
@@ -113,6 +113,7 @@ def _unless(chosen: str, default: str) -> str | None:
 
 
 def _train_detector(asked: Request, source: ModelSource) -> None:
+    require_calm(asked.epochs, asked.close_mosaic)
     train_data = dataset(asked.data, asked.images, asked.annotations, "train")
     require_boxes(train_data)
     val_data = dataset(asked.data, None, None, "val") if asked.data is not None else None

@@ -156,6 +156,25 @@ class Distiller:
         return scale
 
 
+def require_measurable(
+    teacher: Bundle, student: Cfg, settings: DistillSettings, n_images: int
+) -> None:
+    """Raises InputError where nothing of the two can be compared, and where a margin can only be
+    measured and the training images are too few."""
+    if not settings.overhaul:
+        return
+    pairs = match_taps(student, teacher.cfg, settings.taps)
+    if settings.margin and any(batchnorm_of(teacher, p.teacher.section) is None for p in pairs):
+        _require_enough(n_images)
+
+
+def _require_enough(n_images: int) -> None:
+    if n_images < MIN_IMAGES:
+        raise InputError(
+            f"{n_images} images are too few to measure margins from: expected {MIN_IMAGES} or more"
+        )
+
+
 def _margins(
     teacher: Bundle, pairs: Sequence[Pair], settings: DistillSettings, images: Images | None
 ) -> list[Tensor]:
@@ -201,10 +220,7 @@ def _measured(
             _, found = network.forward_with_taps(batch, sections, before_activation=True)
             for section, values in found.items():
                 means[section].add(values)
-    if n_images < MIN_IMAGES:
-        raise InputError(
-            f"{n_images} images are too few to measure margins from: expected {MIN_IMAGES} or more"
-        )
+    _require_enough(n_images)
     return {section: mean.mean() for section, mean in means.items()}
 
 

@@ -12,6 +12,7 @@ from yolo_slim.files import write_csv
 from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
+from yolo_slim.pipeline.doable import naming, require_lessons
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.recipe import START, CompareSpec
 from yolo_slim.pipeline.recipe_file import read_recipe
@@ -36,6 +37,7 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
         )
     require_run(out)
     before = read_start(recipe, out, Console(quiet=True))  # faults are told before steps are done
+    student = before.bundle
     if spec.student is not None:
         student, other_classes = model_of(
             spec.student, before.train_data, before.val_data, spec.seeds[0]
@@ -54,6 +56,8 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
                 f"arm {arm.name}: the model was never trained for these classes; name a step as "
                 "teacher"
             )
+        with naming(f"arm {arm.name}"):
+            require_lessons(spec.step(arm), before, student.cfg)
     run = compress(recipe_path, out, console, threads)
     done: dict[str, list[Done]] = {arm.name: [] for arm in spec.arm}
     with in_use(out):

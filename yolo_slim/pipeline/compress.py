@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,10 @@ from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file
 from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.circumstances import circumstances
-from yolo_slim.pipeline.factorizing import require_factorable
-from yolo_slim.pipeline.prune_step import require_possible
-from yolo_slim.pipeline.quantize_options import SELF
-from yolo_slim.pipeline.quantizing import require_teachable
-from yolo_slim.pipeline.recipe import START, Recipe
+from yolo_slim.pipeline.doable import require_doable
+from yolo_slim.pipeline.recipe import Recipe
 from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import (
-    FactorizeStep,
     PruneStep,
     QuantizeStep,
     RepeatStep,
@@ -35,7 +30,6 @@ from yolo_slim.pipeline.start import digest, read_start
 from yolo_slim.pipeline.step_folder import ONNX, RECIPE, Done, is_run, read_text
 from yolo_slim.pipeline.steps import StepRunner
 from yolo_slim.progress import advancing
-from yolo_slim.prune.recalibrate import require_some
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.latency import measure_latency
 from yolo_slim.runtime.session import OnnxSession, default_threads
@@ -96,8 +90,7 @@ class _Runner:
         self.bundle, self.key = self.start.bundle, self.start.key
 
     def run(self) -> Compression:
-        self._require_trained_before_use()
-        self._require_reachable()
+        require_doable(self.recipe, self.start)
         with in_use(self.out):
             return self._run()
 
@@ -149,51 +142,6 @@ class _Runner:
             ]
             return
 
-    def _require_trained_before_use(self) -> None:
-        if self.start.trained:
-            return
-        first = self.recipe.step[0]
-        if not isinstance(first, TrainStep):
-            raise InputError(
-                f"step 1 ({first.name}) is {first.verb}, but the model's weights, or those of its "
-                "heads for other classes, are random: train it first, or name weights under [model]"
-            )
-        for step in self.recipe.single_steps():
-            if getattr(step, "teacher", None) == START:
-                raise InputError(
-                    f"step {step.name}: the model was never trained for these classes; name a step "
-                    "as teacher"
-                )
-
-    def _require_reachable(self) -> None:
-        """Raises InputError for a target that no choice of channels, or of ranks, reaches, before
-        the training that leads to it. Of a second such step the start is not known yet."""
-        if self.start.bundle.precision is not None:
-            raise InputError(
-                f"{self.start.bundle.cfg.source} has an INT8 plan already: start from the float "
-                "bundle that it was made of"
-            )
-        for number, step in enumerate(self.recipe.step, start=1):
-            if isinstance(step, QuantizeStep) and step.epochs:
-                taught = self.start.bundle if step.teacher == SELF else None
-                with _naming(number, step):
-                    require_teachable(self.start.bundle, taught)
-            if isinstance(step, PruneStep | FactorizeStep) and step.recalibrate:
-                n_images = min(step.recalibrate, len(self.start.train_data.samples))
-                with _naming(number, step):
-                    require_some(n_images, "recalibrate from")
-        steps = enumerate(self.recipe.step, start=1)
-        cutting = ((n, s) for n, s in steps if isinstance(s, PruneStep | FactorizeStep))
-        first = next(cutting, None)
-        if first is None:
-            return
-        number, step = first
-        with _naming(number, step):
-            if isinstance(step, PruneStep):
-                require_possible(self.start.bundle, step)
-            else:
-                require_factorable(self.start.bundle, step)
-
     def _with_latency(self) -> list[Done]:
         path = self.out / "latency.json"
         known = _document(path)
@@ -230,12 +178,3 @@ def _document(path: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-@contextmanager
-def _naming(number: int, step: SingleStep) -> Iterator[None]:
-    """Faults say in which step of the recipe they lie."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"step {number} ({step.name}): {error}") from None

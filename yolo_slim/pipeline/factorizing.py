@@ -13,7 +13,7 @@ from yolo_slim.factorize.plan import require_reachable
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe_steps import DEFAULT_ENERGY, FactorizeStep
 from yolo_slim.pipeline.scoring import input_batches
-from yolo_slim.pipeline.size import Size
+from yolo_slim.pipeline.size import ModelSize
 from yolo_slim.prune.recalibrate import require_some
 
 
@@ -46,7 +46,7 @@ def require_factorable(bundle: Bundle, step: FactorizeStep) -> None:
         require_reachable(bundle.cfg, step.target_macs, step.method, step.multiple, step.heads)
 
 
-def factorize_document(done: Factorized, sizes: tuple[Size, Size]) -> dict[str, Any]:
+def factorize_document(done: Factorized, sizes: tuple[ModelSize, ModelSize]) -> dict[str, Any]:
     """Size before and after, and what becomes of each section with a kernel."""
     event = next(e for e in reversed(done.bundle.history) if e.verb == "factorize")
     return {

@@ -7,13 +7,13 @@ from math import isfinite
 from typing import Any
 
 from yolo_slim.pipeline.prune_step import Pruned
-from yolo_slim.pipeline.size import Size
+from yolo_slim.pipeline.size import ModelSize
 
 PLAN = "plan.json"
 """In the folder of a step."""
 
 
-def prune_document(done: Pruned, sizes: tuple[Size, Size]) -> dict[str, Any]:
+def prune_document(done: Pruned, sizes: tuple[ModelSize, ModelSize]) -> dict[str, Any]:
     """Size before and after, and what was decided of each convolution, block and kernel."""
     return {
         "before": asdict(sizes[0]),

@@ -16,12 +16,11 @@ from yolo_slim.pipeline.pruning import (
     Surroundings,
     limits_of,
     make_plan,
-    numbers_on,
     prune_bundle,
     scoring_of,
 )
 from yolo_slim.pipeline.recipe_steps import PruneStep
-from yolo_slim.pipeline.scoring import input_batches
+from yolo_slim.pipeline.scoring import bundle_scorer, input_batches
 from yolo_slim.prune.entrances import Kept, plan_entrances, take_entrances
 from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
 from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
@@ -208,6 +207,6 @@ def _by_similarity(
 def _by_drop_one(
     bundle: Bundle, blocks: tuple[Block, ...], some: Dataset, progress: Progress
 ) -> Scores:
-    numbers = numbers_on(some)
+    numbers = bundle_scorer(some)
     with progress("AP without each layer") as advance:
         return drop_one(bundle, blocks, lambda candidate: numbers(candidate)["AP"], advance)

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle
@@ -15,15 +14,13 @@ from yolo_slim.cfg import Cfg
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import DataError, InputError
-from yolo_slim.fold import fold_batchnorm
 from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import (
+    bundle_scorer,
     input_batches,
-    require_boxes,
     require_classes,
     require_heads,
-    score,
 )
 from yolo_slim.pipeline.timing import USUAL, Engine, cfg_latency_ms
 from yolo_slim.prune.absorb import absorb
@@ -36,8 +33,6 @@ from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.recalibrate import recalibrate, require_some
 from yolo_slim.prune.scores import Scoring
 from yolo_slim.prune.taylor import taylor_evidence
-from yolo_slim.runtime.detector import Detector
-from yolo_slim.runtime.session import NetworkSession
 from yolo_slim.train.loss import detection_loss
 from yolo_slim.weights import network_of
 
@@ -96,22 +91,6 @@ class Surroundings:
             )
         places = np.random.default_rng(self.seed).permutation(len(images.samples))[:n_images]
         return replace(images, samples=tuple(images.samples[k] for k in sorted(places)))
-
-
-def numbers_on(some: Dataset) -> Callable[[Bundle], dict[str, float]]:
-    """The COCO numbers of a bundle on these images, in torch."""
-
-    def numbers(bundle: Bundle) -> dict[str, float]:
-        require_heads(bundle.cfg)
-        require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
-        folded = fold_batchnorm(bundle)  # the same answers in less time
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        network = network_of(folded.cfg, folded.weights).to(device)
-        network = network.to(memory_format=torch.channels_last)
-        return score(Detector(NetworkSession(network)), some)
-
-    require_boxes(some)
-    return numbers
 
 
 def make_plan(bundle: Bundle, step: PruneStep, around: Surroundings) -> Plan:
@@ -182,7 +161,7 @@ def _adapted(
     bundle: Bundle, step: PruneStep, around: Surroundings, target_ms: float, scoring: Scoring,
     limits: Limits,
 ) -> Plan:  # fmt: skip
-    numbers = numbers_on(around.some(step.n_images, "--adapt"))
+    numbers = bundle_scorer(around.some(step.n_images, "--adapt"))
 
     def single_ms(cfg: Cfg) -> float:
         return cfg_latency_ms(cfg, around.threads, around.engine, TABLE_SECONDS)

@@ -25,7 +25,7 @@ from yolo_slim.pipeline.recipe_steps import (
     Strict,
     TrainStep,
 )
-from yolo_slim.pipeline.training import augmentation_of
+from yolo_slim.pipeline.training import augmentation_of, require_calm
 from yolo_slim.train.settings import MAX_SEED
 
 START = "model"
@@ -145,6 +145,7 @@ class CompareSpec(Strict):
             step = self.step(arm)
             try:
                 step.lessons()
+                require_calm(step.epochs, step.close_mosaic)
             except InputError as error:
                 raise ValueError(f"arm {arm.name}: {error}") from None
             idle = arm.model_fields_set - {"name", "epochs", "teacher"}

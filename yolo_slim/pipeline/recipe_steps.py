@@ -21,7 +21,7 @@ from yolo_slim.pipeline.prune_options import (
 )
 from yolo_slim.pipeline.quantize_options import QatOptions, QuantizeOptions
 from yolo_slim.pipeline.teaching import Lessons, Method
-from yolo_slim.pipeline.training import LOSS, settings_of
+from yolo_slim.pipeline.training import LOSS, require_calm, settings_of
 from yolo_slim.train.settings import Machines, TrainSettings
 from yolo_slim.train.sparsity_settings import (
     LEAST_IMPORTANT,
@@ -123,6 +123,7 @@ class TrainStep(_Step, TaughtOptions):
     @model_validator(mode="after")
     def _settings_fit(self) -> TrainStep:
         try:
+            require_calm(self.epochs, self.close_mosaic)
             self.settings(seed=0, workers=0)
             self.lessons()
         except InputError as error:

@@ -14,6 +14,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.errors import InputError
 from yolo_slim.export.ncnn_model import export_ncnn
 from yolo_slim.export.onnx_model import cpu_profile, export_onnx
+from yolo_slim.optional import require
 from yolo_slim.pipeline.darknet_pair import extensions, write_darknet_pair
 from yolo_slim.runtime.ncnn import NcnnSession
 from yolo_slim.runtime.opencv import OpencvSession
@@ -34,13 +35,20 @@ class Runtime:
 
     of_bundle: (bundle, folder for files that it needs, threads) -> opens a session over it.
     of_file: how it opens an exported file, by its suffix.
+    packages: that it imports; an extra with the name of the first installs them.
     winograd: whether it convolves 3x3 by Winograd's algorithms on its own; sources are in
     docs/mathematical-operations.md.
     """
 
     of_bundle: Callable[[Bundle, Path, int], Opener]
     of_file: Mapping[str, OpenFile] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
     winograd: str = "no on x86"
+
+    def require_installed(self) -> None:
+        """Raises InputError, with the extra to install, for an engine that is not there."""
+        for package in self.packages:
+            require(package, self.packages[0])
 
 
 def _torch(bundle: Bundle, folder: Path, threads: int) -> Opener:
@@ -101,14 +109,16 @@ _F32 = partial(OpenvinoSession, float32=True)
 
 RUNTIMES: dict[str, Runtime] = {
     "torch": Runtime(_torch),
-    "onnxruntime": Runtime(partial(_by_onnx, OnnxSession), {".onnx": OnnxSession}, "no"),
+    "onnxruntime": Runtime(partial(_by_onnx, OnnxSession), {".onnx": OnnxSession}, winograd="no"),
     "openvino": Runtime(
-        partial(_by_onnx, OpenvinoSession), {".onnx": OpenvinoSession, ".xml": OpenvinoSession}
+        partial(_by_onnx, OpenvinoSession),
+        {".onnx": OpenvinoSession, ".xml": OpenvinoSession},
+        ("openvino",),
     ),
-    "openvino-f32": Runtime(partial(_by_onnx, _F32), {".onnx": _F32, ".xml": _F32}),
+    "openvino-f32": Runtime(partial(_by_onnx, _F32), {".onnx": _F32, ".xml": _F32}, ("openvino",)),
     "opencv": Runtime(_opencv, winograd="F6"),
-    "ncnn": Runtime(_ncnn, winograd="F2, F4, F6"),
-    "tensorrt": Runtime(_tensorrt, {ENGINE_SUFFIX: _open_engine}, "as its tactics choose"),
+    "ncnn": Runtime(_ncnn, packages=("ncnn", "pnnx"), winograd="F2, F4, F6"),
+    "tensorrt": Runtime(_tensorrt, {ENGINE_SUFFIX: _open_engine}, winograd="as its tactics choose"),
 }
 
 FILES = {".onnx": "an ONNX file", ".xml": "an OpenVINO file", ENGINE_SUFFIX: "an engine"}

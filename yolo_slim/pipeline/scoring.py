@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from yolo_slim.data.image import read_image, require_size
 from yolo_slim.detections import Detections
 from yolo_slim.errors import InputError
 from yolo_slim.evaluate.coco import coco_numbers
+from yolo_slim.fold import fold_batchnorm
 from yolo_slim.geometry import frame_for, render, to_blob
 from yolo_slim.nn.network import Network
 from yolo_slim.runtime.detector import Detector
@@ -88,9 +90,18 @@ def score_bundle(
 ) -> dict[str, float]:
     """The 12 COCO numbers of a bundle in torch, with the rounding of its INT8 plan where it has
     one; on a GPU where there is one."""
-    network = network_of(bundle.cfg, bundle.weights, bundle.precision)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return score(Detector(NetworkSession(network.to(device))), dataset, progress)
+    require_heads(bundle.cfg)
+    folded = fold_batchnorm(bundle)  # the same answers in less time
+    network = network_of(folded.cfg, folded.weights, folded.precision)
+    network = network.to("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(memory_format=torch.channels_last)
+    return score(Detector(NetworkSession(network)), dataset, progress)
+
+
+def bundle_scorer(dataset: Dataset) -> Callable[[Bundle], dict[str, float]]:
+    """The same as a function of the bundle. Raises InputError where there is nothing to find."""
+    require_boxes(dataset)
+    return partial(score_bundle, dataset=dataset)
 
 
 def network_scorer(dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import totals
 
 
 @dataclass(frozen=True)
-class Size:
+class ModelSize:
     """Parameters, and multiply-accumulates of one image; what was not measured is None.
 
     latency_ms: median of one image, in the engine that was asked. file_bytes: of the file of its
@@ -24,11 +24,10 @@ class Size:
     @classmethod
     def of(
         cls, bundle: Bundle, latency_ms: float | None = None, file_bytes: int | None = None
-    ) -> Size:
-        return cls(**size(bundle), latency_ms=latency_ms, file_bytes=file_bytes)
+    ) -> ModelSize:
+        total = totals(bundle.cfg)
+        return cls(total.parameters, total.macs, latency_ms, file_bytes)
 
-
-def size(bundle: Bundle) -> dict[str, int]:
-    """What is known without measuring."""
-    total = totals(bundle.cfg)
-    return {"parameters": total.parameters, "macs": total.macs}
+    def known(self) -> dict[str, float]:
+        """Without what was not measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.pipeline.pruning import numbers_on, prune_bundle
+from yolo_slim.pipeline.pruning import prune_bundle
+from yolo_slim.pipeline.scoring import bundle_scorer
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.sweep import sweep
 from yolo_slim.train.verdict import ApCurve
@@ -20,7 +21,7 @@ def ap_curve_on(dataset: Dataset) -> ApCurve:
         def cut(ratio: float) -> Bundle:
             return prune_bundle(bundle, plan_ratio(bundle, ratio), with_absorb=True)
 
-        points = sweep(bundle, cut, numbers_on(dataset), n_closer=CLOSER)
+        points = sweep(bundle, cut, bundle_scorer(dataset), n_closer=CLOSER)
         return [(point.ratio, point.AP) for point in points]
 
     return curve

@@ -38,7 +38,7 @@ from yolo_slim.pipeline.recipe_steps import (
     TrainStep,
 )
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, score, score_bundle
-from yolo_slim.pipeline.size import Size
+from yolo_slim.pipeline.size import ModelSize
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
@@ -131,7 +131,7 @@ class StepRunner:
     def _measured(
         self, folder: Path, name: str, verb: str, bundle: Bundle, export: ExportStep | None
     ) -> StepRow:
-        """Size and COCO numbers. Float models and exports run in ONNX Runtime; what quantize
+        """ModelSize and COCO numbers. Float models and exports run in ONNX Runtime; what quantize
         leaves is a plan, whose rounding torch imitates."""
         total = totals(bundle.cfg)
         row = StepRow(name, verb, total.parameters, total.macs)
@@ -211,13 +211,13 @@ class StepRunner:
 
     def _prune(self, step: PruneStep, bundle: Bundle, folder: Path) -> Bundle:
         done = run_prune(bundle, step, replace(self._around(), engine=step.runtime))
-        sizes = Size.of(bundle), Size.of(done.bundle)
+        sizes = ModelSize.of(bundle), ModelSize.of(done.bundle)
         self._keep_plan(folder, done.notes, prune_document(done, sizes))
         return done.bundle
 
     def _factorize(self, step: FactorizeStep, bundle: Bundle, folder: Path) -> Bundle:
         done = run_factorize(bundle, step, self._around())
-        sizes = Size.of(bundle), Size.of(done.bundle)
+        sizes = ModelSize.of(bundle), ModelSize.of(done.bundle)
         self._keep_plan(folder, done.plan.notes, factorize_document(done, sizes))
         return done.bundle
 

@@ -18,12 +18,11 @@ from yolo_slim.knee import cost_within, knee
 from yolo_slim.pipeline.pruning import (
     Surroundings,
     limits_of,
-    numbers_on,
     prune_bundle,
     scoring_of,
 )
 from yolo_slim.pipeline.recipe_steps import PruneStep
-from yolo_slim.pipeline.scoring import input_batches
+from yolo_slim.pipeline.scoring import bundle_scorer, input_batches
 from yolo_slim.pipeline.timing import bundle_latency_ms
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.plan import Plan
@@ -81,7 +80,7 @@ class Sweeper:
         self.bundle, self.step, self.around = bundle, step, around
         self.limits = limits_of(step)
         self.scoring = scoring_of(bundle, step, around)
-        self.numbers = numbers_on(val_data)
+        self.numbers = bundle_scorer(val_data)
         self.batches: list[Tensor] = []
         if around.recalibration is not None:
             some = around.some_to_recalibrate(step.n_images)

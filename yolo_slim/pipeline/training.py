@@ -64,12 +64,18 @@ def settings_of(cfg: Cfg | None, typed: dict[str, Any], loss: dict[str, Any]) ->
     return TrainSettings(**chosen, loss=LossSettings(**_given(loss)))
 
 
+def require_calm(epochs: int, calm_epochs: int | None) -> None:
+    """Raises InputError for more epochs without mixing than there are."""
+    if calm_epochs is not None and not 0 <= calm_epochs <= epochs:
+        raise InputError(
+            f"--close-mosaic {calm_epochs} is out of range: expected 0 to {epochs}, the epochs"
+        )
+
+
 def calm_from(epochs: int, calm_epochs: int | None) -> int:
     """The epoch, from 0, from which pictures are not mixed any more."""
     if calm_epochs is None:
         calm_epochs = math.ceil(CALM_SHARE * epochs)
-    if calm_epochs < 0:
-        raise InputError(f"--close-mosaic {calm_epochs} is out of range: expected 0 or more epochs")
     return max(0, epochs - calm_epochs)
 
 

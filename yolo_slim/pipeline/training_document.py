@@ -8,7 +8,7 @@ from typing import Any
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
 from yolo_slim.pipeline.models import ModelSource
-from yolo_slim.pipeline.size import size
+from yolo_slim.pipeline.size import ModelSize
 
 
 def training_document(trained: Bundle, out: Path, numbers: Mapping[str, float]) -> dict[str, Any]:
@@ -20,6 +20,6 @@ def training_document(trained: Bundle, out: Path, numbers: Mapping[str, float]) 
         "out": str(out),
         "bundle": place,
         "epochs": event.settings["epochs"],
-        "totals": {**size(trained), "file_bytes": ModelSource(place).file_bytes},
+        "totals": ModelSize.of(trained, file_bytes=ModelSource(place).file_bytes).known(),
         **numbers,
     }
