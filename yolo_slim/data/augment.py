@@ -9,6 +9,7 @@ import albumentations as A
 import numpy as np
 
 from yolo_slim.data.colour import ColourTwist
+from yolo_slim.data.move import ScaleAndShift
 from yolo_slim.geometry import BORDER_GREY, clip, visible
 
 MIN_VISIBLE_SHARE = 0.3
@@ -74,7 +75,7 @@ def build_augmentation(options: Augmentation | None = None, seed: int = 0) -> St
     options = options or Augmentation()
     steps = (
         A.HorizontalFlip(p=options.flip_p),
-        A.Affine(
+        ScaleAndShift(
             scale=options.scale,
             keep_ratio=True,
             translate_percent=(-options.shift, options.shift),
