@@ -238,6 +238,20 @@ def test_a_folded_bundle_gives_the_same_factors(random_bundle):
     assert_equal(*done, 1e-9)
 
 
+def test_the_least_share_is_reached_whichever_way_its_product_is_rounded(random_bundle):
+    cfg = build("yolov3-nano", 1, 96)
+    least, whole = least_macs(cfg, "svd", 8), totals(cfg).macs
+    assert least / whole * whole < least  # or this test says nothing
+    assert Judge(random_bundle(cfg), "svd", 8).by_target(least / whole).macs == least
+
+
+def test_a_plan_of_ranks_that_another_judge_has_none_of_is_refused(random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 2, 64))
+    plan = Judge(bundle, "svd", 8).by_target(0.6)
+    with pytest.raises(InputError, match="no ranks of --multiple 200 cost less there"):
+        factorize(Judge(bundle, "svd", 200), plan)
+
+
 def test_ranges_are_refused(random_bundle):
     bundle = random_bundle(build("yolov3-nano", 2, 64), dtype=torch.float32)
     with pytest.raises(InputError, match="from before quantize"):

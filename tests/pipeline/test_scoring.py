@@ -9,7 +9,7 @@ from made_sets import picture
 
 from yolo_slim.data.dataset import Dataset, sample_of
 from yolo_slim.errors import DataError
-from yolo_slim.pipeline.scoring import network_scorer
+from yolo_slim.pipeline.scoring import input_batches, network_scorer
 from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
 
@@ -30,3 +30,14 @@ def test_a_picture_of_another_size_than_its_boxes_is_refused(tmp_path, said, tol
     with pytest.raises(DataError, match=told) as caught:
         network_scorer(wrong)(network)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("n_images", [1, 8, 9, 17])
+def test_no_batch_is_of_a_single_picture_where_there_are_more(tmp_path, n_images):
+    """Such a batch has no statistics where a map is 1x1: it cannot be recalibrated from."""
+    path = picture(tmp_path / "a.png")
+    sample, _ = sample_of(path, 1, (40, 30), [])
+    dataset = Dataset("made", (sample,) * 20, ("fig",), (1,))
+    sizes = [len(batch) for batch in input_batches(dataset, build("yolov3-nano", 1, 64), n_images)]
+    assert sum(sizes) == n_images and max(sizes) <= 8
+    assert min(sizes) >= min(2, n_images)

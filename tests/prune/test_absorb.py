@@ -48,7 +48,14 @@ BETWEEN = {
     "split": BN.format(6, 1, "leaky") + "[route]\nlayers=-1,-2\ngroups=2\ngroup_id=1\n",
     "avgpool": "[avgpool]\n",
     "dropout": "[dropout]\n",
+    "crop": "[crop]\nnoadjust=1\ncrop_height=8\ncrop_width=8\n",
+    "batchnorm": "[batchnorm]\n",
+    "depthwise with a bias": "[convolutional]\nfilters=6\ngroups=6\nsize=1\nactivation=leaky\n",
 }
+GATE = (
+    "[avgpool]\n[convolutional]\nfilters=6\nactivation=logistic\n"
+    "[scale_channels]\nfrom=-3\nactivation=linear\n"
+)
 
 
 @pytest.mark.parametrize("between", BETWEEN)
@@ -119,11 +126,33 @@ def test_absorb_follows_a_dead_depthwise_channel(lively_bundle, lively_images):
     assert (plain - before).abs().max() > 1e-3 * before.abs().max()
 
 
+@pytest.mark.parametrize("between", [GATE, "[convolutional]\nfilters=6\nactivation=relu\n"])
+def test_of_an_unknown_input_a_depthwise_channel_is_not_taken_for_a_constant(
+    between, lively_bundle
+):
+    """What it sends follows from its own BatchNorm, whatever it reads."""
+    depthwise = BN.format(6, 3, "relu") + "groups=6\n"
+    reader = BN.format(5, 1, "leaky")
+    cfg = parse(
+        "[net]\nwidth=16\nheight=16\n" + BN.format(6, 3, "leaky") + between + depthwise + reader
+    )
+    bundle, last = lively_bundle(cfg), len(cfg) - 1
+    coupling = couple(cfg)
+    keep = np.ones(coupling.n_classes, bool)
+    keep[coupling.classes(last - 1)[[1, 4]]] = False
+    shifted = absorb(bundle, Plan(cfg, coupling, keep)).weights[f"{last}.bn.running_mean"]
+    beta, gamma = (bundle.weights[f"{last - 1}.bn.{name}"].float() for name in ("bias", "weight"))
+    mean = Sent.normal(beta, gamma.abs()).activated("relu").mean[[1, 4]]
+    heard = bundle.weights[f"{last}.conv.weight"].sum(dim=(2, 3))[:, [1, 4]] @ mean.double()
+    expected = bundle.weights[f"{last}.bn.running_mean"] - heard
+    torch.testing.assert_close(shifted, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_moments_are_those_of_many_draws(activation):
     mean = torch.tensor([-1.5, -0.3, 0.0, 0.8, 2.0])
     std = torch.tensor([0.2, 1.0, 0.5, 0.7, 1.5])
-    found = Sent(mean, std).activated(activation)
+    found = Sent.normal(mean, std).activated(activation)
     draws = torch.randn(200_000, 5, generator=torch.Generator().manual_seed(0))
     values = ACTIVATION_FUNCTIONS[activation](mean + std * draws)
     torch.testing.assert_close(found.mean, values.mean(dim=0), atol=0.03, rtol=0.01)
@@ -133,7 +162,7 @@ def test_moments_are_those_of_many_draws(activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_constant_is_sent_exactly(activation):
     mean = torch.linspace(-3, 3, 7)
-    found = Sent(mean, torch.zeros(7)).activated(activation)
+    found = Sent.normal(mean, torch.zeros(7)).activated(activation)
     torch.testing.assert_close(found.mean, ACTIVATION_FUNCTIONS[activation](mean), rtol=0, atol=0)
     assert not found.std.any()
 

@@ -75,6 +75,13 @@ def test_an_entrance_that_a_shortcut_reads_too_is_none():
     assert not any(isinstance(section, Select) for section in cfg)
 
 
+def test_a_convolution_of_signs_is_none():
+    """The sign of 0 is not 0: what is silenced is still heard."""
+    conv = "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=1\nactivation=relu\n"
+    text = f"[net]\nwidth=8\nheight=8\n{conv}[batchnorm]\n{conv}"
+    assert entrances(parse(text)) and not entrances(parse(text + "xnor=1\n"))
+
+
 def test_networks_without_entrances_and_folded_ones_are_refused(random_bundle):
     with pytest.raises(InputError, match="no BatchNorm before its convolutions"):
         plan_entrances(random_bundle(build("yolov3-nano", 2, 64)), 0.5)

@@ -46,6 +46,15 @@ def test_each_shape_is_measured_once_and_the_sum_is_that_of_the_convolutions():
     assert table(cfg) == pytest.approx(7.0)
 
 
+@pytest.mark.parametrize("channels", [8, 12])
+def test_a_depthwise_multiplier_is_measured_with_the_layer(channels):
+    cfg = parse(
+        f"[net]\nwidth=8\nheight=8\nchannels={channels}\n[convolutional]\nfilters={2 * channels}\n"
+        f"groups={channels}\nsize=3\npad=1\n"
+    )
+    assert LatencyTable(conv_macs)(cfg) == pytest.approx(conv_macs(cfg))
+
+
 @pytest.mark.parametrize("filters", [1, 3, 8, 12, 63])
 def test_between_measured_widths_lies_a_straight_line(filters):
     cfg = parse(

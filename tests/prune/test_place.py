@@ -215,6 +215,21 @@ def test_energy_drops_the_largest_prefix(random_bundle):
     assert dropped > 100
 
 
+@pytest.mark.parametrize("times", [1e-4, 1e4])
+def test_energy_has_no_unit(times, chain):
+    """A loss in another unit, and all evidence with it, cuts the same."""
+    values = {0: np.array([1.0, 2.0, 30.0, 50.0]), 1: np.array([0.001, 0.002, 0.003, 0.004])}
+    bundle = chain([1, 1, 1, 1], [1, 1, 1, 1], [1, 1])
+    values[2] = np.array([1.0, 1.0])
+
+    def cut(factor: float) -> list[bool]:
+        evidence = {index: factor * of_layer for index, of_layer in values.items()}
+        return plan_energy(bundle, 0.01, Scoring("taylor", evidence=evidence), BARE).keep.tolist()
+
+    assert cut(times) == cut(1.0)
+    assert not all(cut(1.0))
+
+
 def test_a_shared_channel_goes_only_if_every_member_says_so(chain):
     first, second = [1e-3, 1e-3, 1, 1], [1e-3, 1, 1e-3, 1]
     plan = plan_energy(chain(first, second, between=ADD), 0.01, BY_GAMMA, limits=BARE)

@@ -4,11 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from yolo_slim.cfg import Conv, couple, parse
 from yolo_slim.prune.cut import take
 from yolo_slim.prune.place import plan_ratio
-from yolo_slim.prune.scores import score_classes
+from yolo_slim.prune.scores import DEFAULT_SCORING, Scoring, score_classes
 from yolo_slim.prune.sensitivity import SHARES, groups, sensitivity
 from yolo_slim.prune.sweep import FINEST, GRID, sweep
 from yolo_slim.zoo import build
@@ -105,7 +106,7 @@ def test_each_group_is_cut_alone_and_never_whole(bundle):
         plans.append(plan)
         return float(plan.keep.mean())
 
-    found = sensitivity(bundle.cfg, coupling, scores, score, (0.5, 1.0))
+    found = sensitivity(bundle, DEFAULT_SCORING, score, (0.5, 1.0))
     assert len(plans) == 2 * len(found) > 10
     covered = set()
     for group, half, all_but_one in zip(found, plans[::2], plans[1::2], strict=True):
@@ -121,3 +122,35 @@ def test_each_group_is_cut_alone_and_never_whole(bundle):
         if isinstance(s, Conv) and coupling.free[coupling.classes(i)].any()
     }  # fmt: skip
     assert len(SHARES) == 3
+
+
+def test_of_a_layer_within_a_group_one_channel_stays(random_bundle):
+    """The depthwise convolution reads two layers: all channels of each are among its own."""
+    cfg = parse(
+        "[net]\nwidth=8\nheight=8\n" + BN.format(4) + BN.format(4) + "[route]\nlayers=-1,-2\n"
+        + BN.format(8) + "groups=8\n" + LINEAR
+    )  # fmt: skip
+    bundle = random_bundle(cfg)
+    for section, gammas in ((0, [1, 2, 3, 4]), (1, [5, 6, 7, 8]), (3, [5, 6, 7, 8, 1, 2, 3, 4])):
+        bundle.weights[f"{section}.bn.weight"] = torch.tensor(gammas, dtype=torch.float64)
+    widths = []
+
+    def score(plan):
+        widths.append([plan.narrowed[section].filters for section in (0, 1, 3)])
+        return 0.0
+
+    sensitivity(bundle, Scoring("gamma"), score, (0.5,))
+    # The first layer alone, the second alone, then the four lowest of both: all of the first.
+    assert widths == [[2, 4, 6], [4, 2, 6], [1, 4, 5]]
+
+
+@pytest.mark.parametrize("which", ["regular", "shortcut"])
+def test_what_may_not_go_stays(which, bundle):
+    scoring = Scoring(which=which)
+    frozen = ~np.isfinite(score_classes(bundle, couple(bundle.cfg), scoring))
+
+    def score(plan):
+        assert plan.keep[frozen].all()
+        return 0.0
+
+    assert sensitivity(bundle, scoring, score)

@@ -55,7 +55,7 @@ def _convs_behind(cfg: Cfg, index: int, read_by: Mapping[int, Collection[int]]) 
     convs: list[int] = []
     for reader in read_by.get(index, ()):
         match cfg[reader]:
-            case Conv(groups=1):
+            case Conv(groups=1, xnor=False):  # of signs: that of 0 is not 0
                 convs.append(reader)
             case Activation(activation=name) if name not in NOT_ZERO_AT_ZERO:
                 behind = _convs_behind(cfg, reader, read_by)

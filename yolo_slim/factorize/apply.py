@@ -10,6 +10,7 @@ from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Connected, Conv
+from yolo_slim.errors import InputError
 from yolo_slim.factorize.factors import Factors, factor, factor_on_images
 from yolo_slim.factorize.front import front_of
 from yolo_slim.factorize.judge import Judge
@@ -57,8 +58,15 @@ def factorize(judge: Judge, plan: Plan, progress: Progress = silent) -> Factoriz
     """The bundle with the factors of a plan in the place of its sections; what else there is, bit
     for bit, under its section's new place.
 
-    plan: of the bundle of `judge`, by whom it need not be made.
+    plan: of the bundle of `judge`, by whom it need not be made. Raises InputError for a section
+    that this judge finds nothing to choose from in.
     """
+    for index in plan.ranks:
+        if index not in judge.judged:
+            raise InputError(
+                f"section {index} of {judge.bundle.cfg.source} is in the plan, and no ranks of "
+                f"--multiple {judge.multiple} cost less there: judge it as the plan's judge did"
+            )
     bundle, factors = judge.bundle, dict(_by_images(judge, plan, progress))
     with progress("factors") as advance:
         for index, ranks in plan.ranks.items():

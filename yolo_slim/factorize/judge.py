@@ -113,7 +113,9 @@ class Judge:
         total = totals(cfg).macs
         menus = [_menu(judged) for judged in self.judged.values()]
         others = total - sum(judged.site.macs for judged in self.judged.values())
-        chosen = choose(menus, target * total - others)
+        least = sum(float(menu.costs.min()) for menu in menus)
+        # The share that can be reached is reached, whichever way its product is rounded.
+        chosen = choose(menus, max(target * total - others, least))
         for (index, judged), place in zip(self.judged.items(), chosen, strict=True):
             if place == len(judged.candidates):
                 whole[index] = WORTH_IT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -118,11 +119,14 @@ def network_scorer(dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:
 def input_batches(
     dataset: Dataset, cfg: Cfg, n_images: int, seed: int = 0
 ) -> Iterator[torch.Tensor]:
-    """Up to `n_images` images, drawn without replacement, as inputs [B, C, H, W] of `cfg`, 0..1."""
+    """Up to `n_images` images, drawn without replacement, as inputs [B, C, H, W] of `cfg`, 0..1.
+
+    Batches of nearly one size: a last one of a single image has no statistics where a map is 1x1.
+    """
     order = np.random.default_rng(seed).permutation(len(dataset.samples))[:n_images]
-    for start in range(0, len(order), BATCH):
+    for indices in np.array_split(order, math.ceil(len(order) / BATCH)) if len(order) else ():
         blobs = []
-        for index in order[start : start + BATCH]:
+        for index in indices:
             image = read_image(dataset.samples[index].path)
             frame = frame_for(cfg.resize_mode, image.shape[:2], cfg.input_hw)
             blobs.append(to_blob(render(image, frame, cfg.input_hw), cfg.net.channels))

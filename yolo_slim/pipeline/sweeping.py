@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle, is_bundle
-from yolo_slim.cfg import couple
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable, whole_file, write_csv
@@ -27,7 +26,6 @@ from yolo_slim.pipeline.timing import bundle_latency_ms
 from yolo_slim.prune.place import plan_ratio
 from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.recalibrate import recalibrate, require_some
-from yolo_slim.prune.scores import score_classes
 from yolo_slim.prune.sensitivity import Group, sensitivity
 from yolo_slim.prune.sweep import Point, sweep
 from yolo_slim.report.sweep_page import SweepPage, write_sweep_page
@@ -101,11 +99,9 @@ class Sweeper:
 
     def layers(self, progress: Callable[[int, int], None] | None = None) -> Layers:
         """AP of each group of layers cut alone, at sensitivity.SHARES."""
-        coupling = couple(self.bundle.cfg)
         found = sensitivity(
-            self.bundle.cfg,
-            coupling,
-            score_classes(self.bundle, coupling, self.scoring),
+            self.bundle,
+            self.scoring,
             lambda plan: self.numbers(self._cut(plan))["AP"],
             progress=progress,
         )

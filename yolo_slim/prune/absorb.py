@@ -20,6 +20,7 @@ from yolo_slim.cfg import (
     Connected,
     Conv,
     Cost,
+    Crop,
     Dropout,
     LocalAvgpool,
     Maxpool,
@@ -49,20 +50,58 @@ _PLACES, _SHARES = (
 @dataclass(frozen=True)
 class Sent:
     """What the dropped channels of a map send, [C] each: mean, and standard deviation over places
-    and pictures; both 0 for a channel that stays."""
+    and pictures. known: whether these say anything of it; where not, they are 0.
+
+    A channel that stays is not spoken of: 0, 0, known.
+    """
 
     mean: Tensor
     std: Tensor
+    known: Tensor
 
     @classmethod
     def nothing(cls, channels: int) -> Sent:
-        return cls(torch.zeros(channels), torch.zeros(channels))
+        """No channel is dropped."""
+        return cls._still(torch.zeros(channels))
+
+    @classmethod
+    def unknown(cls, channels: int) -> Sent:
+        zeros = torch.zeros(channels)
+        return cls(zeros, zeros, zeros.bool())
+
+    @classmethod
+    def _still(cls, values: Tensor) -> Sent:
+        """The same everywhere."""
+        return cls(values, torch.zeros_like(values), torch.ones_like(values, dtype=torch.bool))
+
+    @classmethod
+    def normal(cls, mean: Tensor, std: Tensor) -> Sent:
+        return cls(mean, std, torch.ones_like(mean, dtype=torch.bool))
+
+    @property
+    def is_still(self) -> Tensor:
+        """bool [C]: the same at every place of every picture."""
+        return self.known & (self.std == 0)
+
+    def where_still(self, read: Sent, values: Tensor) -> Sent:
+        """`values` where what is `read` is the same everywhere, self elsewhere."""
+        still = read.is_still
+        return Sent(
+            torch.where(still, values, self.mean), torch.where(still, 0.0, self.std),
+            still | self.known,
+        )  # fmt: skip
 
     def only(self, gone: Tensor) -> Sent:
-        return self.each(lambda values: torch.where(gone, values, 0.0))
+        return Sent(
+            torch.where(gone, self.mean, 0.0), torch.where(gone, self.std, 0.0), ~gone | self.known
+        )
 
-    def each(self, move: Callable[[Tensor], Tensor]) -> Sent:
-        return Sent(move(self.mean), move(self.std))
+    def placed(self, place: Callable[[Tensor], Tensor]) -> Sent:
+        """Its channels in another order, or more than once."""
+        return Sent(place(self.mean), place(self.std), place(self.known))
+
+    def times(self, factor: float) -> Sent:
+        return Sent(self.mean * factor, self.std * abs(factor), self.known)
 
     def activated(self, activation: str) -> Sent:
         """Moments of f(x) for a normally distributed x, by quadrature; exact where std is 0."""
@@ -70,10 +109,11 @@ class Sent:
         values = function((self.mean.double() + self.std.double() * _PLACES).float())  # [32, C]
         mean = (_SHARES * values).sum(dim=0)
         variance = (_SHARES * (values - mean).square()).sum(dim=0)
-        constant = self.std == 0
+        still = self.std == 0
         return Sent(
-            torch.where(constant, function(self.mean), mean.float()),
-            torch.where(constant, 0.0, variance.sqrt().float()),
+            torch.where(self.known, torch.where(still, function(self.mean), mean.float()), 0.0),
+            torch.where(still, 0.0, variance.sqrt().float()),
+            self.known,
         )
 
 
@@ -98,7 +138,9 @@ def absorb(bundle: Bundle, plan: Plan) -> Bundle:
         elif isinstance(section, Connected):
             sent[index] = _through_connected(weights, index, section, inputs[0]).only(gone)
         elif isinstance(section, Batchnorm):
-            sent[index] = _normal(weights, index).only(gone)
+            scale, shift = affine(weights, index, bundle.cfg.net.bn_eps)
+            still = (scale * inputs[0].mean + shift).float()
+            sent[index] = _normal(weights, index).where_still(inputs[0], still).only(gone)
         else:
             sent[index] = _passed_on(section, inputs, gone)
     return bundle.then("absorb", {"ratio": plan.ratio}, weights=weights)
@@ -107,21 +149,21 @@ def absorb(bundle: Bundle, plan: Plan) -> Bundle:
 def _through_conv(weights: Weights, cfg: Cfg, index: int, conv: Conv, read: Sent) -> Sent:
     """Shifts a convolution by what it reads; returns what each of its channels sends."""
     if conv.share_index is not None or conv.xnor or _is_shared(cfg, index):
-        return Sent.nothing(conv.filters)  # one shift would not suit every reader
+        return Sent.unknown(conv.filters)  # one shift would not suit every reader
     offset = _offset(weights[f"{index}.conv.weight"], read.mean, conv.groups)
     _shift(weights, index, offset, conv.batch_normalize)
-    if not conv.batch_normalize:
-        return Sent.nothing(conv.filters)
-    normal = _normal(weights, index)
+    found = _normal(weights, index) if conv.batch_normalize else Sent.unknown(conv.filters)
     if is_depthwise(conv, len(read.mean)):
-        # One that reads a constant sends one. Its mean has been shifted by the offset already; the
-        # channel itself still receives it.
-        constant = (read.std == 0).repeat_interleave(conv.filters // conv.groups)
-        still = affine(weights, index, cfg.net.bn_eps)[1].float()
-        normal = Sent(
-            torch.where(constant, still, normal.mean), torch.where(constant, 0.0, normal.std)
+        # One that reads a constant sends one. Its mean, or bias, has been shifted by the offset
+        # already; the channel itself still receives it.
+        each = read.placed(lambda values: values.repeat_interleave(conv.filters // conv.groups))
+        shift = (
+            affine(weights, index, cfg.net.bn_eps)[1]
+            if conv.batch_normalize
+            else weights[f"{index}.conv.bias"]
         )
-    return normal.activated(conv.activation)
+        found = found.where_still(each, shift.float())
+    return found.activated(conv.activation)
 
 
 def _through_connected(weights: Weights, index: int, section: Connected, read: Sent) -> Sent:
@@ -130,14 +172,15 @@ def _through_connected(weights: Weights, index: int, section: Connected, read: S
     offset = kernel.view(len(kernel), len(read.mean), -1).sum(dim=2) @ read.mean
     if not section.batch_normalize:
         _add(weights, f"{index}.connected.bias", offset)
-        return Sent.nothing(len(kernel))
+        return Sent.unknown(len(kernel))
     _add(weights, f"{index}.bn.running_mean", -offset)
     return _normal(weights, index).activated(section.activation)
 
 
 def _normal(weights: Weights, index: int) -> Sent:
     """What comes out of a BatchNorm."""
-    return Sent(weights[f"{index}.bn.bias"].float(), weights[f"{index}.bn.weight"].float().abs())
+    beta, gamma = (weights[f"{index}.bn.{name}"].float() for name in ("bias", "weight"))
+    return Sent.normal(beta, gamma.abs())
 
 
 def _is_shared(cfg: Cfg, index: int) -> bool:
@@ -149,31 +192,34 @@ def _passed_on(section: Section, inputs: list[Sent], gone: Tensor) -> Sent:
     first = inputs[0]
     match section:
         case Shortcut(weights_type="none"):
-            mean, variance = first.mean.clone(), first.std.square()
+            mean, variance, known = first.mean.clone(), first.std.square(), first.known.clone()
             for other in inputs[1:]:
                 shared = min(len(mean), len(other.mean))
                 mean[:shared] += other.mean[:shared]
                 variance[:shared] += other.std[:shared].square()
-            return Sent(mean, variance.sqrt()).activated(section.activation).only(gone)
+                known[:shared] &= other.known[:shared]
+            return Sent(mean, variance.sqrt(), known).activated(section.activation).only(gone)
         case Activation():
             return first.activated(section.activation).only(gone)
         case Route():
-            means, stds = (
-                torch.cat([p.chunk(section.groups)[section.group_id] for p in parts])
-                for parts in ([s.mean for s in inputs], [s.std for s in inputs])
+            part = [s.placed(lambda v: v.chunk(section.groups)[section.group_id]) for s in inputs]
+            mean, std, known = (
+                torch.cat([getattr(s, name) for s in part]) for name in ("mean", "std", "known")
             )
-            return Sent(means, stds)
+            return Sent(mean, std, known)
         case Reorg3d():
-            return first.each(lambda values: values.repeat(section.stride**2))
+            return first.placed(lambda values: values.repeat(section.stride**2))
         case Select():
-            return first.each(lambda values: values[list(section.channels)])
+            return first.placed(lambda values: values[list(section.channels)])
         case Shuffle():
-            return first.each(lambda values: values.view(section.groups, -1).T.flatten())
+            return first.placed(lambda values: values.view(section.groups, -1).T.flatten())
         case Upsample():
-            return first.each(lambda values: values * section.scale)
+            return first.times(section.scale)
         case Maxpool(depth_channels=0) | Avgpool() | LocalAvgpool() | Dropout() | Cost():
             return first
-    return Sent.nothing(len(gone))  # a gate multiplies: nothing constant can be said of it
+        case Crop(noadjust=True):
+            return first
+    return Sent.unknown(len(gone))  # a gate multiplies: nothing constant can be said of it
 
 
 def _offset(kernel: Tensor, constant: Tensor, groups: int) -> Tensor:

@@ -46,9 +46,10 @@ class LatencyTable:
         return self._factor * total
 
     def _conv(self, cfg: Cfg, conv: Conv, channels: int, height: int, width: int) -> float:
-        if is_depthwise(conv, channels):  # both widths are one
+        if is_depthwise(conv, channels):  # both widths are one, times its multiplier
+            times = conv.filters // channels
             return self._between(
-                lambda n: self._alone(cfg, conv, n, n, n, height, width), conv.filters
+                lambda n: self._alone(cfg, conv, n, times * n, n, height, width), channels
             )
         if conv.groups > 1:  # few, and their widths must divide: measured as they are
             return self._alone(cfg, conv, channels, conv.filters, conv.groups, height, width)

@@ -19,7 +19,8 @@ from yolo_slim.prune.plan import Plan
 from yolo_slim.prune.scores import DEFAULT_SCORING, Scoring, member_values
 
 DEAD = 1e-3
-"""A layer whose best channel is worth less is dead: it keeps its floor."""
+"""A layer whose best channel is worth less than this share of the network's best is dead: it keeps
+its floor. A share: what a channel is worth has the unit of its importance."""
 
 LOOK_BACK = (1, 2, 4, 8, 16, 32)
 """How many classes less are tried after a bisection, lest a dent in the cost was missed."""
@@ -80,8 +81,10 @@ def plan_energy(
         raise InputError(f"--energy {delta}: expected 0 up to, not with, 1")
     placer = Placer(bundle, scoring, limits)
     goes = np.isfinite(placer.scores)
-    for index, values in member_values(bundle, placer.coupling, scoring).items():
-        goes_here = weak(values, delta) | (values.max() < DEAD)
+    members = member_values(bundle, placer.coupling, scoring)
+    best = max((float(values.max()) for values in members.values()), default=0.0)
+    for index, values in members.items():
+        goes_here = weak(values, delta) | (values.max() < DEAD * best)
         goes[placer.coupling.classes(index)[~goes_here]] = False
     return _idle(
         placer.keeping(~goes),
