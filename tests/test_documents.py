@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import typer
+from documented import commands
 from typer.core import TyperGroup
 
 from yolo_slim.cli.app import app
@@ -17,18 +16,7 @@ from yolo_slim.cli.usage import UsageError
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"\s*(?:yolo-slim|python tools/(?P<tool>\w+)\.py)\s+(?P<words>.*)")
 LINKED = re.compile(r"\]\((?!https?:)(?P<path>[^)#]+)")
-
-
-def commands(text: str) -> Iterator[list[str]]:
-    """The words of each that stands whole on a line of its own."""
-    for line in text.replace("\\\n", " ").splitlines():
-        if (found := COMMAND.fullmatch(line)) is not None:
-            tool = [found["tool"]] if found["tool"] else []
-            words = [*tool, *shlex.split(found["words"], comments=True)]
-            if "..." not in words:
-                yield words
 
 
 whole = cache(partial(typer.main.get_command, app))
