@@ -37,7 +37,7 @@ FOLDED = "error: prune needs BatchNorm, and folded/model.cfg has none left"
 NO_AP = "error: sorter/model.cfg has no detection head: it finds no boxes, and has no AP"
 IMPOSSIBLE = {
     "model --select 0.3": "error: --select: model/model.cfg has no BatchNorm before its",
-    "tiny --layers 1": "error: --layers 1: tiny/model.cfg has no residual block that could go",
+    "tiny --layers 1": "error: tiny/model.cfg has no residual block that could go",
     "folded": FOLDED,
     "folded --layers 1": FOLDED,
     "folded --granularity 2:4": FOLDED,

@@ -16,6 +16,7 @@ from yolo_slim.cli import main
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
+from yolo_slim.pipeline import pruning
 from yolo_slim.pipeline.prune_step import dense_sections, require_possible, run_prune
 from yolo_slim.pipeline.pruning import Surroundings, make_plan, prune_bundle
 from yolo_slim.pipeline.recipe_file import read_recipe
@@ -55,6 +56,20 @@ def same(one: Bundle, other: Bundle) -> bool:
     return one.cfg == other.cfg and all(
         torch.equal(tensor, other.weights[key]) for key, tensor in one.weights.items()
     )
+
+
+def test_layers_go_to_a_latency(bundle, monkeypatch):
+    monkeypatch.setattr(pruning, "cfg_latency_ms", lambda cfg, *_: len(residual_blocks(cfg)) + 0.5)
+    fast = step(granularity="layer", target_latency_ms=3.7)
+    done = run_prune(bundle, fast, Surroundings(silent))
+    assert len(done.layers.dropped) == 3 and done.channels is None
+    assert same(done.bundle, run_prune(bundle, step(layers=3), Surroundings(silent)).bundle)
+    idle = run_prune(bundle, step(granularity="layer", target_latency_ms=9), Surroundings(silent))
+    assert idle.bundle is bundle and idle.notes == (
+        "no layer went: 6.5 ms meet the target without any",
+    )
+    with pytest.raises(InputError, match=r"0\.3 ms cannot be reached by layers alone.*is 0\.5 ms"):
+        run_prune(bundle, step(granularity="layer", target_latency_ms=0.3), Surroundings(silent))
 
 
 @pytest.mark.parametrize("order", ["layers-first", "channels-first"])

@@ -12,6 +12,7 @@ from silenced import silenced
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import (
+    Cfg,
     measure,
     parse,
     residual_blocks,
@@ -19,7 +20,7 @@ from yolo_slim.cfg import (
 )
 from yolo_slim.errors import InputError
 from yolo_slim.prune.layer_rank import drop_one, gamma, last_norms, similarity
-from yolo_slim.prune.layers import plan_layers, take_layers
+from yolo_slim.prune.layers import plan_layers, plan_layers_to, take_layers
 from yolo_slim.weights import network_of
 from yolo_slim.zoo import build
 
@@ -52,6 +53,26 @@ def test_a_block_that_holds_another_waits_for_it(random_bundle):
         plan = plan_layers(bundle, n, of([5, 0, 9]))
         taken = take_layers(bundle, plan.dropped)
         assert len(residual_blocks(taken.cfg)) == 3 - n
+
+
+def n_blocks(cfg: Cfg) -> float:
+    return float(len(residual_blocks(cfg)))
+
+
+@pytest.mark.parametrize("target", [0, 2, 3.5, 5, 6])
+def test_as_few_go_as_meet_a_cost(target, random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 2, 64))
+    rank = of([3, 1, 2, 1, 9, 0])
+    plan = plan_layers_to(bundle, n_blocks, target, rank)
+    n = 6 - int(target)
+    assert plan.dropped == (plan_layers(bundle, n, rank).dropped if n else ())
+
+
+def test_a_cost_out_of_reach_is_told_before_anything_is_ranked(random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 2, 64))
+    told = r"-1 ms cannot be reached by layers alone: without all 6 blocks that could go it is 0 ms"
+    with pytest.raises(InputError, match=told):
+        plan_layers_to(bundle, n_blocks, -1, lambda *_: pytest.fail("ranked"), "{:.0f} ms".format)
 
 
 @pytest.mark.parametrize("n", [0, -1, 7, 100])

@@ -9,7 +9,7 @@ import typer
 
 from yolo_slim.cli.step_words import as_option
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.prune_options import placements
+from yolo_slim.pipeline.prune_options import channel_placements
 from yolo_slim.pipeline.prune_step import needs_images
 from yolo_slim.pipeline.recipe_steps import PruneStep
 
@@ -40,7 +40,7 @@ class Wish:
 
     @property
     def cuts_channels(self) -> bool:
-        return self.step.zeroed is None and (self.sweep or bool(placements(self.step)))
+        return self.step.zeroed is None and (self.sweep or bool(channel_placements(self.step)))
 
     @property
     def has_floor(self) -> bool:
@@ -77,9 +77,11 @@ FLOOR = Need(
     lambda w: w.has_floor,
     "it is for channels that go, for --select, and for zeros --within network",
 )
-LAYERS = Need(lambda w: w.step.layers is not None, "it is for --layers")
+LAYERS = Need(lambda w: w.step.ranks_layers, "it is for --layers")
 BESIDE = Need(
-    lambda w: bool(placements(w.step)) or w.step.select is not None or w.step.zeroed is not None,
+    lambda w: (
+        bool(channel_placements(w.step)) or w.step.select is not None or w.step.zeroed is not None
+    ),
     "it is for --layers beside a --ratio or another target, --select or --granularity",
 )
 ONE_CUT = Need(lambda w: not w.sweep, "a sweep measures the latency of every ratio anyhow")

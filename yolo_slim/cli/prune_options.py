@@ -166,8 +166,8 @@ Granularity = Annotated[
     typer.Option(
         rich_help_panel=ZEROS,
         show_choices=False,
-        help="channel, and layer (--layers alone), cut; weight, kernel set the share --ratio to 0, "
-        "2:4 half of every four.",
+        help="channel cuts; layer: whole blocks, --layers or to --target-latency-ms; weight and "
+        "kernel set the share --ratio to 0, 2:4 half of every four.",
     ),
 ]
 Within = Annotated[

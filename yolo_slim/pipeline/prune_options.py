@@ -66,7 +66,8 @@ class ChannelOptions(BaseModel):
 
 
 class LayerOptions(BaseModel):
-    """layers: residual blocks that go. n_images: on how many images 'similarity', 'drop-one',
+    """layers: residual blocks that go; with the granularity 'layer' target_latency_ms may stand in
+    its place. n_images: on how many images 'similarity', 'drop-one',
     'taylor' and NetAdapt ask; of the training images, so that the others still tell the truth."""
 
     layers: Annotated[int, Field(ge=1)] | None = None
@@ -106,15 +107,27 @@ def placements(step: object) -> list[str]:
     return [name for name in PLACEMENTS if getattr(step, name) is not None]
 
 
+def channel_placements(step: _Asked) -> list[str]:
+    """Those that say how many channels go; the granularity 'layer' has a latency for its blocks."""
+    return [] if step.granularity == "layer" else placements(step)
+
+
 def require_target(step: _Asked, spelled: Spelling = str) -> None:
     """Raises ValueError unless the step says exactly once how much is to go."""
     named, granularity = placements(step), step.granularity
     asked = f"{spelled('granularity')} {granularity}"
     if granularity == "layer":
-        if step.layers is None:
-            raise ValueError(f"{asked} removes whole blocks: say how many with {spelled('layers')}")
-        for name in (*named, *(["select"] if step.select is not None else [])):
-            raise ValueError(f"{asked} removes blocks alone: leave out {spelled(name)}, or it")
+        latency = "target_latency_ms"
+        if step.layers is None and latency not in named:
+            raise ValueError(
+                f"{asked} removes whole blocks: say how many with {spelled('layers')}, or how fast "
+                f"it is to be with {spelled(latency)}"
+            )
+        allowed = [latency] if step.layers is None else []
+        others = {"select": step.select is not None, "adapt": step.adapt}
+        for name in (*named, *(name for name, given in others.items() if given)):
+            if name not in allowed:
+                raise ValueError(f"{asked} removes blocks alone: leave out {spelled(name)}, or it")
     elif granularity == "channel":
         alone = step.layers is not None or step.select is not None
         if len(named) != 1 and not (alone and not named):

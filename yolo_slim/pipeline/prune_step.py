@@ -10,8 +10,9 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Block, Cfg, Conv, drop_blocks, totals
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.prune_options import Dense, Zeroed, placements
+from yolo_slim.pipeline.prune_options import Dense, Zeroed, channel_placements
 from yolo_slim.pipeline.pruning import (
+    Clock,
     Progress,
     Surroundings,
     limits_of,
@@ -23,7 +24,15 @@ from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.pipeline.scoring import bundle_scorer, input_batches
 from yolo_slim.prune.entrances import Kept, plan_entrances, take_entrances
 from yolo_slim.prune.layer_rank import drop_one, gamma, similarity
-from yolo_slim.prune.layers import LayerPlan, Rank, Scores, count_layers, plan_layers, take_layers
+from yolo_slim.prune.layers import (
+    LayerPlan,
+    Rank,
+    Scores,
+    count_layers,
+    plan_layers,
+    plan_layers_to,
+    take_layers,
+)
 from yolo_slim.prune.masks import KernelZeros, kernel_zeros, zero_weights
 from yolo_slim.prune.place import largest_ratio
 from yolo_slim.prune.plan import Plan
@@ -56,11 +65,13 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
     if step.recalibrate:
         require_some(len(around.some_to_recalibrate(step.recalibrate).samples), "recalibrate from")
     done = Pruned(bundle)
+    if step.granularity == "layer" and step.target_latency_ms is not None:
+        done = _layers_to(done, step, around, step.target_latency_ms)
     if step.layers is not None and step.order == "layers-first":
         done = _layers(done, step, around)
     if step.zeroed is not None:
         done = _zeros(done, step, step.zeroed)
-    elif placements(step):
+    elif channel_placements(step):
         asked = _of_the_whole(step, bundle.cfg, done.bundle.cfg)
         plan = make_plan(done.bundle, asked, around)
         cut = prune_bundle(done.bundle, plan, step.absorb)
@@ -79,11 +90,13 @@ def require_possible(bundle: Bundle, step: PruneStep) -> None:
     or a ratio that no choice of channels reaches, dense sections that are none."""
     if step.layers is not None:
         count_layers(bundle, step.layers)
+    elif step.granularity == "layer":
+        count_layers(bundle)
     if step.select is not None:
         plan_entrances(bundle, step.select, step.layer_keep)
     if step.zeroed is not None:
         zero_weights(bundle, "2:4", dense=dense_sections(bundle.cfg, step.dense))
-    elif placements(step) and not (step.layers and step.order == "layers-first"):
+    elif channel_placements(step) and not (step.layers and step.order == "layers-first"):
         if step.target_latency_ms is None:  # which would have to be measured
             by_gamma = step.model_copy(update={"importance": "gamma"})
             make_plan(bundle, by_gamma, _NOTHING)
@@ -104,7 +117,7 @@ def _require_ratio(bundle: Bundle, step: PruneStep) -> None:
 
 def needs_images(step: PruneStep) -> bool:
     """Whether anything of it asks images."""
-    by_images = step.layers is not None and step.layer_rank != "gamma"
+    by_images = step.ranks_layers and step.layer_rank != "gamma"
     return by_images or step.importance == "taylor" or step.adapt or step.recalibrate > 0
 
 
@@ -125,6 +138,19 @@ def dense_sections(cfg: Cfg, dense: Dense) -> frozenset[int]:
 def _layers(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
     assert step.layers is not None
     plan = plan_layers(done.bundle, step.layers, _rank(step, around))
+    return replace(done, bundle=take_layers(done.bundle, plan.dropped), layers=plan)
+
+
+def _layers_to(done: Pruned, step: PruneStep, around: Surroundings, target_ms: float) -> Pruned:
+    clock = Clock(around)
+    with around.progress("networks with fewer layers timed") as advance:
+        clock.advance = advance
+        plan = plan_layers_to(
+            done.bundle, clock, target_ms, _rank(step, around), tell="{:.3g} ms".format
+        )
+    if not plan.dropped:
+        remark = f"no layer went: {clock(done.bundle.cfg):.3g} ms meet the target without any"
+        return replace(done, layers=plan, remarks=(*done.remarks, remark))
     return replace(done, bundle=take_layers(done.bundle, plan.dropped), layers=plan)
 
 

@@ -121,7 +121,7 @@ def _to_latency(
     for asked_by in (name for name, asking in asks.items() if asking):
         around.some(step.n_images, asked_by)
         require_heads(bundle.cfg)
-    clock = _Clock(around)
+    clock = Clock(around)
     with around.progress("the narrowest network") as advance:
         # Which channels go changes no width: evidence can wait until it is known to be of use.
         judged = step.importance if step.importance != "taylor" else "gamma"
@@ -141,7 +141,7 @@ def _to_latency(
         return plan_cost(bundle, clock, target_ms, scoring, limits, tell="{:.3g} ms".format)
 
 
-class _Clock:
+class Clock:
     """Milliseconds of whole networks, each timed once. advance: where set, it is told how many."""
 
     def __init__(self, around: Surroundings) -> None:

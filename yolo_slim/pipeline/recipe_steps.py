@@ -153,6 +153,11 @@ class PruneStep(_Step, ChannelOptions, LayerOptions, ZeroOptions):
 
     verb: Literal["prune"]
 
+    @property
+    def ranks_layers(self) -> bool:
+        """Whether whole layers go, by their number or to a latency."""
+        return self.layers is not None or self.granularity == "layer"
+
     @model_validator(mode="after")
     def _says_how_much(self, info: ValidationInfo) -> PruneStep:
         require_target(self, (info.context or {}).get(SPELLING, str))

@@ -7,7 +7,7 @@ width, are in no block, so the network stays whole. How many to drop is the call
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +52,42 @@ def plan_layers(bundle: Bundle, n_layers: int, rank: Rank) -> LayerPlan:
     return LayerPlan(bundle.cfg, blocks, scores, tuple(dropped))
 
 
-def count_layers(bundle: Bundle, n_layers: int) -> tuple[Block, ...]:
+def plan_layers_to(
+    bundle: Bundle, cost: Callable[[Cfg], float], target: float, rank: Rank,
+    tell: Callable[[float], str] = "{:.4g}".format,
+) -> LayerPlan:  # fmt: skip
+    """As few of the lowest-ranked blocks as bring cost(cfg) to the target, by bisection; none where
+    it is met already.
+
+    cost: of a network without some blocks, in any unit; it should fall as they go. tell: a cost in
+    words. Raises InputError, with the least there is, where all blocks together are not enough;
+    before anything is ranked.
+    """
+    blocks = count_layers(bundle)
+    whole, least = cost(bundle.cfg), cost(drop_blocks(bundle.cfg, blocks)[0])
+    if whole > target and least > target:
+        raise InputError(
+            f"{tell(target)} cannot be reached by layers alone: without all {len(blocks)} blocks "
+            f"that could go it is {tell(least)}; ask for more, or cut channels, too"
+        )
+    plan = plan_layers(bundle, len(blocks), rank)
+    missed, met = (-1, 0) if whole <= target else (0, len(blocks))
+    while met - missed > 1:
+        middle = (missed + met) // 2
+        if cost(drop_blocks(bundle.cfg, plan.dropped[:middle])[0]) <= target:
+            met = middle
+        else:
+            missed = middle
+    return replace(plan, dropped=plan.dropped[:met])
+
+
+def count_layers(bundle: Bundle, n_layers: int = 1) -> tuple[Block, ...]:
     """The blocks of a bundle. Raises InputError where `n_layers` of them cannot go."""
     bundle.require_batchnorm("prune")
     blocks = residual_blocks(bundle.cfg)
     if not blocks:
         raise InputError(
-            f"--layers {n_layers}: {bundle.cfg.source} has no residual block that could go; prune "
-            "its channels instead"
+            f"{bundle.cfg.source} has no residual block that could go; prune its channels instead"
         )
     if not 1 <= n_layers <= len(blocks):
         raise InputError(
