@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable
 
 from yolo_slim.cfg import Cfg, Net, Section, resize, verify
+from yolo_slim.cfg.limits import require_class_count
 from yolo_slim.errors import InputError
 from yolo_slim.zoo import (
     darknet,
@@ -120,8 +121,10 @@ def build(name: str, classes: int | None = None, size_px: int | None = None) -> 
     classes: 80 for a detector and 1000 for a classifier, if not given. size_px: 416 for a
     detector, what it was published with for a classifier.
 
-    Raises InputError for an unknown name.
+    Raises InputError for an unknown name, and for a number of classes that is none.
     """
+    if classes is not None:
+        require_class_count(classes)
     if name in _CLASSIFIERS:
         cfg = classifier(name, 1000 if classes is None else classes).cfg(name)
     else:
