@@ -107,10 +107,12 @@ def backbone_name(name: str) -> str | None:
 
 
 def find_classifier(cfg: Cfg) -> str | None:
-    """The classifier of the zoo that `cfg` begins with, as a whole or without its top."""
+    """The classifier of the zoo that `cfg` begins with, as a whole or without its top; keys that
+    compute nothing do not count."""
+    sections = tuple(section.without_extras() for section in cfg)
     for name in _CLASSIFIERS:
         trunk = classifier(name).trunk
-        if tuple(cfg.sections[: len(trunk)]) == trunk:
+        if sections[: len(trunk)] == tuple(section.without_extras() for section in trunk):
             return name
     return None
 
