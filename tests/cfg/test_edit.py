@@ -41,6 +41,11 @@ def test_what_could_not_be_read_is_not_made(what):
         make()
 
 
+def test_a_network_that_was_not_read_is_named_without_a_line():
+    with pytest.raises(CfgError, match=r"^yolov3-tiny \[net\] width=20000: expected"):
+        build("yolov3-tiny", size_px=20_000)
+
+
 def test_as_many_sections_as_may_be_are_read_again():
     cfg = parse(NET + CONV + (MAX_SECTIONS - 1) * "[dropout]\n")
     assert len(parse(render(cfg))) == MAX_SECTIONS
