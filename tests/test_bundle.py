@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,16 @@ from safetensors.torch import save_file
 
 import yolo_slim.bundle as bundle_module
 from yolo_slim.bundle import Bundle, Event, load_bundle
-from yolo_slim.cfg import Conv
+from yolo_slim.cfg import Conv, parse
 from yolo_slim.errors import BundleError, InputError, WeightsError
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.precision import ConvPrecision, Precision, Range
+from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
 
 PRECISION = Precision(
     Range(0.0, 1.0), {0: Range(-0.5, 2.25), 3: Range(0.0, 0.1)},
-    {0: ConvPrecision((0.1, 0.30000000000000004), Range(-1.0, 3.0))},
+    {0: ConvPrecision((0.1, 0.30000000000000004) * 4, Range(-1.0, 3.0))},
 )  # fmt: skip
 
 
@@ -146,6 +148,55 @@ def test_tensors_that_do_not_fit_are_named(change, told, bundle, tmp_path):
     with pytest.raises(WeightsError) as caught:
         load_bundle(tmp_path / "b")
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool", "float16", "bfloat16", "float8_e4m3fn"])
+def test_numbers_that_no_network_computes_with_are_refused(dtype, bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    weights = {key: value.to(getattr(torch, dtype)) for key, value in bundle.weights.items()}
+    save_file(weights, tmp_path / "b" / "model.safetensors")
+    with pytest.raises(WeightsError, match=f"is {dtype}, expected float32 or float64"):
+        load_bundle(tmp_path / "b")
+
+
+def test_a_network_without_tensors_is_a_bundle_too(tmp_path):
+    cfg = parse("[net]\nwidth=8\nheight=8\n[maxpool]\nsize=2\nstride=2\n")
+    Bundle(cfg, random_weights(cfg)).save(tmp_path / "b")
+    loaded = load_bundle(tmp_path / "b")
+    (pooled,) = network_of(loaded.cfg, loaded.weights)(torch.rand(1, 3, 8, 8))
+    assert pooled.shape == (1, 3, 4, 4)
+
+
+RANGE = Range(-1.0, 1.0)
+UNFIT = {
+    "scales": ({0: 2}, {0: 2}, "has 8 filters and 2 weight_scales"),
+    "no range": ({1: 16}, {}, "reads section 0, which has no range in outputs"),
+    "no section": ({999: 8}, {0: 0}, "section 999 of .* is no"),
+    "no convolution": ({4: 8}, {0: 0}, r"section 4 of .* is no \[convolutional\]"),
+    "range of no section": ({}, {999: 0}, "outputs has section 999"),
+}
+
+
+@pytest.mark.parametrize("what", UNFIT)
+def test_a_plan_of_another_network_is_refused(what, bundle, tmp_path):
+    convs, outputs, told = UNFIT[what]
+    plan = Precision(
+        RANGE, dict.fromkeys(outputs, RANGE),
+        {index: ConvPrecision((0.1,) * count, RANGE) for index, count in convs.items()},
+    )  # fmt: skip
+    replace(bundle, precision=plan).save(tmp_path / "b")
+    with pytest.raises(
+        BundleError, match=rf"precision\.json: .*{told}.*: quantize the model again"
+    ):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.1, float("inf"), float("nan")])
+def test_steps_that_are_no_positive_numbers_are_refused(scale, bundle, tmp_path):
+    convs = {0: ConvPrecision((0.1,) * 7 + (scale,), RANGE)}
+    replace(bundle, precision=Precision(RANGE, {}, convs)).save(tmp_path / "b")
+    with pytest.raises(BundleError, match=r"precision\.json: .*weight_scales: expected positive"):
+        load_bundle(tmp_path / "b")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,19 @@ FAULTS = {
     "empty": (b"", ["0 bytes", "header"]),
     "nan": (_poisoned(np.nan), ["not finite"]),
     "inf": (_poisoned(np.inf), ["not finite"]),
+    "negative variance": (
+        NEW + FLOATS[:6].tobytes() + np.float32(-3).tobytes() + FLOATS[7:].tobytes(),
+        ["0.bn.running_var", "negative variances"],
+    ),
 }
+
+
+def test_a_variance_that_darknet_has_rounded_below_0_is_0(tmp_path):
+    numbers = FLOATS.copy()
+    numbers[6] = -7.006492321624085e-44  # as in MobileNetV2-YOLO-Fastest-voc.weights
+    (tmp_path / "a.weights").write_bytes(NEW + numbers.tobytes())
+    weights, _ = read_darknet_weights(tmp_path / "a.weights", CFG)
+    assert weights["0.bn.running_var"].tolist() == [0, 8]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

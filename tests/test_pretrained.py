@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import parse, verify
+from yolo_slim.cfg import Cfg, parse, verify, without_batchnorm
 from yolo_slim.errors import InputError, RunError, WeightsError
 from yolo_slim.geometry import to_blob
 from yolo_slim.pretrained import TIMM, TORCHVISION, import_backbone, import_state_dict
@@ -178,6 +180,36 @@ def test_the_libraries_have_what_the_tables_name():
     assert set(TIMM.values()) <= set(pytest.importorskip("timm").list_models())
     for name in (*TORCHVISION, *TIMM):
         assert classifier(name).stages
+
+
+def test_a_folded_network_takes_no_batchnorms():
+    folded = Bundle(without_batchnorm(build("yolov3-resnet18", 2, 64)), {})
+    state = tv.resnet18(weights=None).state_dict()
+    with pytest.raises(WeightsError, match="no place for BatchNorm bn1: 20 are left over"):
+        import_state_dict(folded, state, "resnet18.pth")
+
+
+def _with_training_key(cfg: Cfg) -> Cfg:
+    sections = list(cfg.sections)
+    sections[4] = replace(sections[4], extras=(("stopbackward", "1"),))
+    return replace(cfg, sections=tuple(sections))
+
+
+def test_keys_that_only_train_change_nothing():
+    cfg = build("mobilenetv3-small")
+    ours = Bundle(_with_training_key(cfg), {})
+    state = random_library_network("mobilenetv3-small").state_dict()
+    imported = import_state_dict(ours, state, "a.pth")
+    assert imported.bundle.cfg.net.bn_eps == classifier("mobilenetv3-small").net.bn_eps != 1e-5
+
+
+def test_keys_that_only_train_change_nothing_between_bundles(tmp_path):
+    cfg = build("resnet20")
+    theirs = Bundle(cfg, random_weights(cfg))
+    theirs.save(tmp_path / "b")
+    imported = import_backbone(Bundle(_with_training_key(cfg), {}), str(tmp_path / "b"))
+    assert imported.n_sections == len(cfg)
+    assert imported.bundle.cfg[4].extras == (("stopbackward", "1"),)
 
 
 def _spoilt(state, change):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from yolo_slim.cfg import Batchnorm, Cfg, Connected, Conv, read_cfg, render
+from yolo_slim.cfg import IMAGE, Batchnorm, Cfg, Connected, Conv, read_cfg, render
 from yolo_slim.errors import BundleError, InputError
 from yolo_slim.files import whole_folder
 from yolo_slim.precision import Precision
@@ -93,14 +95,15 @@ class Bundle:
         """
         require_replaceable(path)
         with whole_folder(path) as folder:
-            (folder / CFG).write_text(render(self.cfg))
+            (folder / CFG).write_text(render(self.cfg), encoding="utf-8")
             save_file({k: v.contiguous() for k, v in self.weights.items()}, folder / WEIGHTS)
             if self.precision is not None:
-                (folder / PRECISION).write_text(self.precision.to_json())
+                (folder / PRECISION).write_text(self.precision.to_json(), encoding="utf-8")
             if self.class_names:
-                (folder / NAMES).write_text("".join(f"{name}\n" for name in self.class_names))
+                names = "".join(f"{name}\n" for name in self.class_names)
+                (folder / NAMES).write_text(names, encoding="utf-8")
             events = [asdict(event) for event in self.history]
-            (folder / HISTORY).write_text(json.dumps(events, indent=1))
+            (folder / HISTORY).write_text(json.dumps(events, indent=1), encoding="utf-8")
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -120,6 +123,7 @@ def load_bundle(path: Path) -> Bundle:
     precision = None
     if (path / PRECISION).is_file():
         precision = Precision.from_json(_text(path / PRECISION), str(path / PRECISION))
+        _check_precision(cfg, precision, str(path / PRECISION))
     return Bundle(cfg, weights, precision, _read_history(path / HISTORY), read_names(path / NAMES))
 
 
@@ -148,6 +152,40 @@ def require_replaceable(path: Path) -> None:
         raise BundleError(
             f"{path} exists and is no bundle: nothing was written; choose another --out"
         )
+
+
+def _check_precision(cfg: Cfg, precision: Precision, source: str) -> None:
+    """Raises BundleError for an INT8 plan of sections that `cfg` does not have so."""
+    fault = next(_precision_faults(cfg, precision), None)
+    if fault:
+        raise BundleError(f"{source}: {fault}: quantize the model again")
+
+
+def _precision_faults(cfg: Cfg, precision: Precision) -> Iterator[str]:
+    places = range(len(cfg))
+    for index in precision.outputs:
+        if index not in places:
+            yield f"outputs has section {index}, {cfg.source} has 0 to {places[-1]}"
+    for index in (*precision.convs, *precision.kept):
+        if index not in places or not isinstance(cfg[index], Conv):
+            yield f"section {index} of {cfg.source} is no [convolutional]"
+    for index, conv in precision.convs.items():
+        for fault in _conv_faults(cfg, index, conv.weight_scales):
+            yield f"{cfg.where(index)} {fault}"
+        for link in cfg.links(index):
+            if link != IMAGE and link not in precision.outputs:
+                yield f"{cfg.where(index)} reads section {link}, which has no range in outputs"
+
+
+def _conv_faults(cfg: Cfg, index: int, weight_scales: tuple[float, ...]) -> Iterator[str]:
+    section = cfg[index]
+    assert isinstance(section, Conv)
+    if section.share_index is not None:
+        yield "shares its kernel (share_index), which runs in float: expected no weight_scales"
+    if len(weight_scales) != section.filters:
+        yield f"has {section.filters} filters and {len(weight_scales)} weight_scales"
+    if not all(0 < scale < math.inf for scale in weight_scales):
+        yield "weight_scales: expected positive numbers"
 
 
 def _read_history(path: Path) -> tuple[Event, ...]:

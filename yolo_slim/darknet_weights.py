@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from yolo_slim.cfg import Cfg, tensor_shapes
 from yolo_slim.errors import WeightsError
 from yolo_slim.files import whole_file
-from yolo_slim.weights import Weights, expected_shapes
+from yolo_slim.weights import Weights, check_tensors, expected_shapes
 
 VERSION = (0, 2, 5)
+LEAST_NORMAL = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,6 @@ def _read(path: Path, header: Header, cfg: Cfg, n_sections: int) -> Weights:
     numbers: NDArray[np.float32] = np.fromfile(
         path, dtype="<f4", count=count, offset=header.size_bytes
     )
-    if not np.isfinite(numbers).all():
-        raise WeightsError(f"{path}: holds numbers that are not finite")
     weights: Weights = {}
     start = 0
     for key, shape in shapes.items():
@@ -123,7 +122,11 @@ def _read(path: Path, header: Header, cfg: Cfg, n_sections: int) -> Weights:
             weights[key] = tensor.view(shape[::-1]).T.contiguous()
         else:
             weights[key] = tensor.view(shape)
+        if key.endswith("running_var"):
+            # Published files have variances of -7e-44: 0, but for how Darknet rounds.
+            weights[key][(tensor < 0) & (tensor > -LEAST_NORMAL)] = 0
         start += prod(shape)
+    check_tensors(cfg, weights, str(path))
     return weights
 
 

@@ -19,7 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     A link stays one: what it points to is replaced. A device or a pipe is written into.
 
     >>> with whole_file(Path("table.csv")) as temporary:       # doctest: +SKIP
-    ...     temporary.write_text("a,b")
+    ...     temporary.write_text("a,b", encoding="utf-8")
     """
     require_writable(path)
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -48,7 +48,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Rows as CSV, whole or not at all; the columns are all keys, in the order of the rows."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -22,7 +22,8 @@ from yolo_slim.zoo.trunk import IMAGENET
 LIBRARIES = ("torchvision", "timm")
 
 MOST_LEFT = 4
-"""Kernels that may be left over: the top of a classifier has that many and a detector none."""
+"""Kernels that may be left over, each with its BatchNorm: the top of a classifier has that many and
+a detector none."""
 
 TORCHVISION = {
     "resnet18": "resnet18", "resnet34": "resnet34", "resnet50": "resnet50",
@@ -88,7 +89,6 @@ def import_backbone(bundle: Bundle, source: str) -> Imported:
         imported = import_state_dict(bundle, state, path.name)
     else:
         weights, n_sections = read_darknet_backbone(path, bundle.cfg)
-        check_tensors(bundle.cfg, weights, source)
         filled = replace(bundle, weights={**bundle.weights, **weights})
         imported = Imported(filled, n_sections)
     settings = {"source": path.name, "sections": imported.n_sections}
@@ -100,7 +100,8 @@ def import_state_dict(bundle: Bundle, state: Mapping[str, Tensor], source: str) 
     the shapes agree.
 
     A bias in front of a BatchNorm goes into its mean; a bias that is not there is 0. Raises
-    WeightsError, naming both sides, where more than a classifier's top is left over.
+    WeightsError, naming both sides, where more than a classifier's top is left over: kernels, or
+    BatchNorms whose kernels have found a place.
     """
     cfg = bundle.cfg
     kernels, norms = _units(state)
@@ -120,6 +121,12 @@ def import_state_dict(bundle: Bundle, state: Mapping[str, Tensor], source: str) 
             f"{source}: {cfg.where(min(n_sections, len(cfg) - 1))} has no place for "
             f"{found.name if found else 'it'} ({shape}): {len(kernels)} kernels are left over. "
             "Expected the tensors of the network that this cfg begins with"
+        )
+    if len(norms) > len(kernels):
+        raise WeightsError(
+            f"{source}: {cfg.source} has no place for BatchNorm {norms[0].name}: {len(norms)} are "
+            f"left over, and {len(kernels)} kernels. Expected batch_normalize=1 where the tensors "
+            "have it: a folded network takes none"
         )
     name = find_classifier(cfg)
     published = classifier(name).net if name else IMAGENET
@@ -143,15 +150,16 @@ def _import_bundle(bundle: Bundle, other: Bundle, source: str) -> Imported:
     """What both begin with, section for section."""
     n_sections = 0
     for ours, theirs in zip(bundle.cfg, other.cfg, strict=False):
-        if ours != theirs:
+        if ours.without_extras() != theirs.without_extras():
             break
         n_sections += 1
     taken = {k: v for k, v in other.weights.items() if int(k.split(".")[0]) < n_sections}
     kernels = [key for key in other.weights if key not in taken and other.weights[key].dim() > 1]
     if not taken or len(kernels) > MOST_LEFT:
+        where = other.cfg.where(min(n_sections, len(other.cfg) - 1))
         raise WeightsError(
-            f"{source}: from {other.cfg.where(n_sections)} on it is not what {bundle.cfg.source} "
-            f"begins with; {len(kernels)} kernels are left over"
+            f"{source}: from {where} on it is not what {bundle.cfg.source} begins with; "
+            f"{len(kernels)} kernels are left over"
         )
     left_over = tuple(key for key in other.weights if key not in taken)
     return Imported(_filled(bundle, taken, other.cfg.net, source), n_sections, left_over)

@@ -16,6 +16,10 @@ from yolo_slim.precision import Precision
 
 Weights = dict[str, Tensor]
 
+DTYPES = (torch.float32, torch.float64)
+"""What a network computes with. Others are refused, not converted: half of a number's bits, or all
+behind its point, may be gone, and nothing here writes them."""
+
 OBJECTNESS_PRIOR = 0.01
 """Share of cells that are expected to hold an object before anything is learnt."""
 
@@ -38,8 +42,8 @@ def check_weights(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weight
 
 
 def check_tensors(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weights") -> None:
-    """Raises WeightsError for a tensor that `cfg` has no place for, of another shape, or with
-    numbers that no network can have."""
+    """Raises WeightsError for a tensor that `cfg` has no place for, of another shape, of a type
+    that is not in DTYPES, or with numbers that no network can have."""
     expected = expected_shapes(cfg)
     for key in weights.keys() - expected.keys():
         raise WeightsError(f"{source}: tensor {key} belongs to no section of {cfg.source}")
@@ -48,6 +52,9 @@ def check_tensors(cfg: Cfg, weights: Mapping[str, Tensor], source: str = "weight
         if found != expected[key]:
             needed = expected[key]
             raise WeightsError(f"{source}: {key} has shape {found}, {cfg.source} needs {needed}")
+        if tensor.dtype not in DTYPES:
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            raise WeightsError(f"{source}: {key} is {dtype}, expected float32 or float64")
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{source}: {key} holds numbers that are not finite")
         if key.endswith("running_var") and (tensor < 0).any():
@@ -98,7 +105,7 @@ def network_of(
 ) -> Network:
     """A network of `cfg` that holds a copy of `weights`, in evaluation mode."""
     network = Network(cfg, precision, learn_ranges)
-    dtype = next(iter(weights.values())).dtype
+    dtype = next((tensor.dtype for tensor in weights.values()), torch.get_default_dtype())
     missing, unexpected = network.to(dtype).load_state_dict(dict(weights), strict=False)
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     missing = [key for key in missing if not key.startswith("grids.")]  # they have their start

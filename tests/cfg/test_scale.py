@@ -1,6 +1,7 @@
 """Laws of compound scaling, with the published EfficientNets as a judge."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -247,6 +248,17 @@ def test_what_is_no_factor(factor):
         scale(cfg, 1, alpha=factor)
     with pytest.raises(InputError, match="expected positive numbers"):
         scale(cfg, 1e6)
+
+
+@pytest.mark.parametrize(
+    "between", [1200 * "[dropout]\n", 24 * "[route]\nlayers=-1,-1\ngroups=2\n"],
+    ids=["one after the other", "each read twice"],
+)  # fmt: skip
+def test_who_makes_a_width_is_found_at_once_however_far_back(between):
+    cfg = parse(NET + conv(16) + between + "[shortcut]\nfrom=0\n" + END)
+    started = time.perf_counter()
+    assert infer_shapes(widen(cfg, 2))[-3].channels == 32
+    assert time.perf_counter() - started < 1
 
 
 def test_what_cannot_be_widened_is_told():

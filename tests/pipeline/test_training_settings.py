@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Yolo
+from yolo_slim.cfg import Cfg, Yolo, parse
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.other_classes import for_classes
-from yolo_slim.pipeline.training import augmentation_of, calm_from, settings_of
+from yolo_slim.pipeline.training import augmentation_of, calm_from, require_calm, settings_of
 from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
 
@@ -72,9 +72,11 @@ def test_the_calm_end(epochs, asked, start):
     assert calm_from(epochs, asked) == start
 
 
-def test_the_calm_end_cannot_be_negative():
+@pytest.mark.parametrize("asked", [-1, 11])
+def test_the_calm_end_is_within_the_training(asked):
     with pytest.raises(InputError, match="--close-mosaic"):
-        calm_from(10, -1)
+        require_calm(10, asked)
+    require_calm(10, None)
 
 
 # --- other classes --------------------------------------------------------------------------------
@@ -104,3 +106,17 @@ def test_unnamed_classes_all_start_anew():
     cfg = build("yolov3-tiny", 4, 64)
     new, told = for_classes(Bundle(cfg, random_weights(cfg)), ("a", "b"), seed=1)
     assert told.endswith("none") and new.cfg.n_classes == 2
+
+
+@pytest.mark.parametrize("shares", [0, 1])
+def test_heads_that_share_a_kernel_are_told(shares):
+    head = "[convolutional]\nfilters=18\nsize=1\nactivation=linear\n"
+    yolo = "[yolo]\nmask=0,1,2\nanchors=1,2,3,4,5,6\nclasses=1\nnum=3\n"
+    second = "share_index=1\n" if shares else "batch_normalize=1\n"
+    cfg = parse(
+        "[net]\nwidth=16\nheight=16\n[convolutional]\nfilters=8\nsize=1\n"
+        + head + yolo + "[route]\nlayers=0\n" + head + second + yolo
+    )  # fmt: skip
+    told = r"\[convolutional\] " + ("shares its kernel" if shares else "has a BatchNorm")
+    with pytest.raises(InputError, match=told):
+        for_classes(Bundle(cfg, random_weights(cfg)), ("a", "b"))

@@ -9,6 +9,7 @@ from math import ceil
 from yolo_slim.cfg.coupling import is_depthwise
 from yolo_slim.cfg.document import Cfg
 from yolo_slim.cfg.heads import Head
+from yolo_slim.cfg.limits import MAX_SECTIONS
 from yolo_slim.cfg.links import reads, relinked
 from yolo_slim.cfg.sections import (
     IMAGE,
@@ -25,8 +26,6 @@ from yolo_slim.cfg.sections import (
 from yolo_slim.cfg.shapes import Shape, infer_shapes, input_shape
 from yolo_slim.cfg.verify import verify
 from yolo_slim.errors import CfgError, InputError
-
-MAX_SECTIONS = 20_000
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,11 @@ class Cfg:
     def where(self, index: int) -> str:
         """'file:line [kind]' of a section, for messages; 'section N' if it was not read."""
         section = self.net if index == IMAGE else self.sections[index]
-        place = (
-            f"{self.source}:{section.line}" if section.line else f"{self.source} section {index}"
-        )
+        place = self.source
+        if section.line:
+            place += f":{section.line}"
+        elif index != IMAGE:
+            place += f" section {index}"
         return f"{place} [{section.kind}]"
 
     def links(self, index: int) -> tuple[int, ...]:

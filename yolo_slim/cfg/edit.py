@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from yolo_slim.cfg.coupling import Coupling, Mask, is_depthwise
 from yolo_slim.cfg.document import Cfg
-from yolo_slim.cfg.heads import Yolo
+from yolo_slim.cfg.heads import Head, Region, Yolo
+from yolo_slim.cfg.limits import require_class_count
 from yolo_slim.cfg.sections import Connected, Conv, Section, Select
 from yolo_slim.cfg.verify import verify
 from yolo_slim.errors import CfgError
@@ -19,19 +20,41 @@ def resize(cfg: Cfg, height: int, width: int) -> Cfg:
 
 
 def with_classes(cfg: Cfg, n_classes: int) -> Cfg:
-    """Heads for another number of classes: each [yolo] and the convolution before it."""
+    """Heads for another number of classes: each [yolo] or [region] and the convolution before it.
+
+    Raises InputError for a number that is none, CfgError where there are no such heads.
+    """
+    require_class_count(n_classes)
+    heads = {index: _head_with_classes(cfg, index, n_classes) for index in cfg.head_indices}
+    if not heads:
+        raise CfgError(f"{cfg.source} has no head: only a detector's classes can be changed")
 
     def edit(index: int, section: Section) -> Section:
-        if isinstance(section, Yolo):
-            return replace(section, classes=n_classes)
-        following = cfg[index + 1] if index + 1 < len(cfg) else None
-        if isinstance(following, Yolo):
-            if not isinstance(section, Conv):
-                raise CfgError(f"{cfg.where(index)}: expected a [convolutional] before [yolo]")
-            return replace(section, filters=replace(following, classes=n_classes).head_filters)
-        return section
+        if index in heads:
+            return heads[index]
+        following = heads.get(index + 1)
+        if following is None:
+            return section
+        if not isinstance(section, Conv):
+            raise CfgError(
+                f"{cfg.where(index)}: expected a [convolutional] before [{following.kind}]"
+            )
+        return replace(section, filters=following.head_filters)
 
     return _edited(cfg, edit)
+
+
+def _head_with_classes(cfg: Cfg, index: int, n_classes: int) -> Head:
+    head = cfg[index]
+    if isinstance(head, Region) and head.tree:
+        raise CfgError(
+            f"{cfg.where(index)} tree={head.tree} names its {head.classes} classes: expected none"
+        )
+    if not isinstance(head, Yolo | Region):
+        raise CfgError(
+            f"{cfg.where(index)}: expected [yolo] or [region] heads, to have other classes"
+        )
+    return replace(head, classes=n_classes)
 
 
 def with_anchors(cfg: Cfg, anchors_wh: Sequence[tuple[float, float]]) -> Cfg:

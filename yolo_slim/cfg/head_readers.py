@@ -7,6 +7,7 @@ from typing import Any
 
 from yolo_slim.cfg.heads import Anchors, Detection, GaussianYolo, Head, NmsKind, Region, Yolo
 from yolo_slim.cfg.lexing import Block
+from yolo_slim.cfg.limits import MAX_CLASSES
 from yolo_slim.errors import CfgError
 
 _NMS_KINDS: dict[str, NmsKind] = {
@@ -53,7 +54,7 @@ def _anchors(b: Block) -> Anchors:
 def _head(b: Block, classes: int = 20) -> dict[str, Any]:
     """What every head has; to be asked last, since it takes the rest of the keys as extras."""
     return {
-        "classes": b.get_int("classes", classes, at_least=1, at_most=65536),
+        "classes": b.get_int("classes", classes, at_least=1, at_most=MAX_CLASSES),
         "nms_kind": b.get_choice("nms_kind", _NMS_KINDS, "default"),
         "beta_nms": b.get_float("beta_nms", 0.6),
         "line": b.line,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
+from yolo_slim.cfg.limits import MAX_KEYS, MAX_LINKS, MAX_NUMBERS, MAX_SECTIONS
 from yolo_slim.cfg.sections import Extras
 from yolo_slim.errors import CfgError
 
@@ -16,10 +17,6 @@ ALIASES = {
 }  # fmt: skip
 
 T = TypeVar("T")
-
-MAX_SECTIONS = 5000
-MAX_KEYS = 500
-MAX_LINKS = 64
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -74,20 +71,24 @@ class Block:
         found = self.raw(key)
         return default if found is None else self._number(key, *found)
 
-    def get_floats(self, key: str) -> tuple[float, ...]:
+    def get_floats(self, key: str, at_most: int = MAX_NUMBERS) -> tuple[float, ...]:
         found = self.raw(key)
         if found is None:
             return ()
         value, line = found
         parts = [part for part in value.split("#")[0].split(",") if part]
-        if len(parts) > 4096:
-            raise CfgError(f"{self.source}:{line} [{self.kind}] {key} has {len(parts)} numbers")
+        if len(parts) > at_most:
+            raise CfgError(
+                f"{self.source}:{line} [{self.kind}] {key} has {len(parts):,} numbers: expected at "
+                f"most {at_most:,}"
+            )
         return tuple(self._number(key, part, line) for part in parts)
 
-    def get_ints(self, key: str) -> tuple[int, ...]:
-        numbers = self.get_floats(key)
-        if any(n != int(n) or abs(n) > 1 << 20 for n in numbers):
-            raise CfgError(f"{self.where} {key}: expected whole numbers, found {numbers}")
+    def get_ints(self, key: str, at_most: int = MAX_NUMBERS) -> tuple[int, ...]:
+        numbers = self.get_floats(key, at_most)
+        for number in numbers:
+            if number != int(number) or abs(number) > 1 << 20:
+                raise CfgError(f"{self.where} {key}: expected whole numbers, found {number:g}")
         return tuple(int(n) for n in numbers)
 
     def get_choice(self, key: str, choices: Mapping[str, T], default: str) -> T:
@@ -164,7 +165,7 @@ def lex(text: str, source: str) -> list[Block]:
         if not line or line[0] in "#;\0":
             continue
         if line[0] == "[":
-            if len(blocks) == MAX_SECTIONS:
+            if len(blocks) > MAX_SECTIONS:  # the first is [net]
                 raise CfgError(f"{source}:{line_number}: more than {MAX_SECTIONS} sections")
             kind = line[1:].split("]")[0]
             blocks.append(Block(ALIASES.get(kind, kind), line_number, source))

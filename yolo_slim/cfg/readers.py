@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from yolo_slim.cfg.head_readers import HEAD_READERS
 from yolo_slim.cfg.lexing import Block
+from yolo_slim.cfg.limits import MAX_FILTERS, MAX_IMAGE_CHANNELS, MAX_OUTPUTS, MAX_SIDE_PX
 from yolo_slim.cfg.sections import (
     Activation,
     Avgpool,
@@ -53,9 +54,9 @@ _WEIGHTS_NORMALIZATIONS: dict[str, WeightsNormalization] = {
 
 def read_net(b: Block) -> Net:
     return Net(
-        width=b.get_int("width", 416, at_least=1, at_most=16384),
-        height=b.get_int("height", 416, at_least=1, at_most=16384),
-        channels=b.get_int("channels", 3, at_least=1, at_most=1024),
+        width=b.get_int("width", 416, at_least=1, at_most=MAX_SIDE_PX),
+        height=b.get_int("height", 416, at_least=1, at_most=MAX_SIDE_PX),
+        channels=b.get_int("channels", 3, at_least=1, at_most=MAX_IMAGE_CHANNELS),
         letter_box=b.get_flag("letter_box"),
         bn_eps=b.get_float("bn_eps", 1e-5),
         mean=b.get_floats("mean"),
@@ -90,12 +91,12 @@ def _read_conv(b: Block, index: int) -> Conv:
     padding_px = b.get_int("padding", 0, at_most=255)
     dilation = b.get_int("dilation", 1, at_least=1, at_most=255)
     return Conv(
-        filters=b.get_int("filters", 1, at_least=1, at_most=65536),
+        filters=b.get_int("filters", 1, at_least=1, at_most=MAX_FILTERS),
         size=size,
         **_strides(b),
         padding_px=size // 2 if b.get_flag("pad") else padding_px,
         dilation=1 if size == 1 else dilation,  # as Darknet does
-        groups=b.get_int("groups", 1, at_least=1, at_most=65536),
+        groups=b.get_int("groups", 1, at_least=1, at_most=MAX_FILTERS),
         batch_normalize=b.get_flag("batch_normalize"),
         activation=b.get_text("activation", "logistic"),
         share_index=b.link("share_index", index) if b.raw("share_index") else None,
@@ -120,7 +121,7 @@ def _read_shortcut(b: Block, index: int) -> Shortcut:
 
 
 def _read_route(b: Block, index: int) -> Route:
-    groups = b.get_int("groups", 1, at_least=1, at_most=65536)
+    groups = b.get_int("groups", 1, at_least=1, at_most=MAX_FILTERS)
     return Route(
         sources=b.links("layers", index),
         groups=groups,
@@ -132,7 +133,7 @@ def _read_route(b: Block, index: int) -> Route:
 
 def _read_maxpool(b: Block, index: int) -> Maxpool:
     b.refuse("antialiasing")
-    channels = b.get_int("out_channels", 1, at_least=1, at_most=65536)
+    channels = b.get_int("out_channels", 1, at_least=1, at_most=MAX_FILTERS)
     depth = channels if b.get_flag("maxpool_depth") else 0
     return Maxpool(**_pool(b), depth_channels=depth, line=b.line, extras=b.extras())
 
@@ -219,7 +220,7 @@ def _read_activation(b: Block, index: int) -> Activation:
 
 def _read_connected(b: Block, index: int) -> Connected:
     return Connected(
-        output=b.get_int("output", 1, at_least=1, at_most=1 << 24),
+        output=b.get_int("output", 1, at_least=1, at_most=MAX_OUTPUTS),
         batch_normalize=b.get_flag("batch_normalize"),
         activation=b.get_text("activation", "logistic"),
         line=b.line,
@@ -234,7 +235,7 @@ def _read_local(b: Block, index: int) -> Local:
         # Darknet pads by 1 px and computes the output's size as if by size / 2.
         raise CfgError(f"{b.where} pad=1 needs size=3, found size={size}")
     return Local(
-        filters=b.get_int("filters", 1, at_least=1, at_most=65536),
+        filters=b.get_int("filters", 1, at_least=1, at_most=MAX_FILTERS),
         size=size,
         stride=b.get_int("stride", 1, at_least=1, at_most=255),
         padding_px=padding_px,
@@ -246,8 +247,8 @@ def _read_local(b: Block, index: int) -> Local:
 
 def _read_crop(b: Block, index: int) -> Crop:
     return Crop(
-        crop_height=b.get_int("crop_height", 1, at_least=1, at_most=16384),
-        crop_width=b.get_int("crop_width", 1, at_least=1, at_most=16384),
+        crop_height=b.get_int("crop_height", 1, at_least=1, at_most=MAX_SIDE_PX),
+        crop_width=b.get_int("crop_width", 1, at_least=1, at_most=MAX_SIDE_PX),
         noadjust=b.get_flag("noadjust"),
         line=b.line,
         extras=b.extras(),
@@ -266,14 +267,14 @@ def _read_softmax(b: Block, index: int) -> Softmax:
 
 
 def _read_select(b: Block, index: int) -> Select:
-    channels = b.get_ints("channels")
+    channels = b.get_ints("channels", at_most=MAX_FILTERS)
     if not channels or min(channels) < 0 or len(set(channels)) != len(channels):
         raise CfgError(f"{b.where} channels=: expected different channel numbers from 0 on")
     return Select(channels=channels, line=b.line, extras=b.extras())
 
 
 def _read_shuffle(b: Block, index: int) -> Shuffle:
-    groups = b.get_int("groups", 2, at_least=1, at_most=65536)
+    groups = b.get_int("groups", 2, at_least=1, at_most=MAX_FILTERS)
     return Shuffle(groups=groups, line=b.line, extras=b.extras())
 
 

@@ -7,8 +7,8 @@ computes (learning rates, jitter...) are kept, in order, in `extras`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Self
 
 Extras = tuple[tuple[str, str], ...]
 
@@ -40,6 +40,10 @@ class Section:
     def links(self, index: int) -> tuple[int, ...]:
         """Indices of the sections that this one, at place `index`, reads from."""
         return (index - 1,)
+
+    def without_extras(self) -> Self:
+        """What it computes: equal for sections that differ in keys for training alone."""
+        return replace(self, extras=())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,21 +6,53 @@ from math import prod
 
 from yolo_slim.cfg.document import Cfg
 from yolo_slim.cfg.heads import Head, Region, Yolo
-from yolo_slim.cfg.sections import ACTIVATIONS, Conv, Softmax
+from yolo_slim.cfg.limits import (
+    MAX_CLASSES,
+    MAX_FILTERS,
+    MAX_IMAGE_CHANNELS,
+    MAX_MAP_VALUES,
+    MAX_OUTPUTS,
+    MAX_SECTIONS,
+    MAX_SIDE_PX,
+    MAX_WEIGHTS,
+)
+from yolo_slim.cfg.sections import (
+    ACTIVATIONS,
+    IMAGE,
+    Connected,
+    Conv,
+    Local,
+    Net,
+    Section,
+    Select,
+    Softmax,
+)
 from yolo_slim.cfg.shapes import Shape, infer_shapes, input_shape
 from yolo_slim.cfg.tensors import tensor_shapes
 from yolo_slim.errors import CfgError
 
-MAX_WEIGHTS = 1_000_000_000
-MAX_MAP_VALUES = 1 << 30
+_COUNTS: dict[type[Section], dict[str, int]] = {
+    Net: {"width": MAX_SIDE_PX, "height": MAX_SIDE_PX, "channels": MAX_IMAGE_CHANNELS},
+    Conv: {"filters": MAX_FILTERS},
+    Local: {"filters": MAX_FILTERS},
+    Connected: {"output": MAX_OUTPUTS},
+    Head: {"classes": MAX_CLASSES},
+}
+"""What edits change and readers limit: from 1 to how many."""
 
 
 def verify(cfg: Cfg) -> None:
     """Raises CfgError unless the network that `cfg` describes can be built and makes sense."""
     if not cfg.sections:
         raise CfgError(f"{cfg.source}: [net] alone, no section to compute")
+    if len(cfg) > MAX_SECTIONS:
+        raise CfgError(
+            f"{cfg.source}: {len(cfg):,} sections: refused, a cfg has at most {MAX_SECTIONS:,}"
+        )
+    _verify_counts(cfg, IMAGE, cfg.net)
     _verify_net(cfg)
     for index, section in enumerate(cfg):
+        _verify_counts(cfg, index, section)
         activation = getattr(section, "activation", "linear")
         if activation not in ACTIVATIONS:
             raise CfgError(
@@ -49,6 +81,21 @@ def verify(cfg: Cfg) -> None:
     if len(classes) > 1:
         raise CfgError(
             f"{cfg.source}: its [{kinds.pop()}] sections disagree on classes: {sorted(classes)}"
+        )
+
+
+def _verify_counts(cfg: Cfg, index: int, section: Section) -> None:
+    for kind, counts in _COUNTS.items():
+        for key, at_most in counts.items() if isinstance(section, kind) else ():
+            found = getattr(section, key)
+            if not 1 <= found <= at_most:
+                raise CfgError(
+                    f"{cfg.where(index)} {key}={found}: expected a whole number from 1 to {at_most}"
+                )
+    if isinstance(section, Select) and len(section.channels) > MAX_FILTERS:
+        raise CfgError(
+            f"{cfg.where(index)} selects {len(section.channels):,} channels: expected at most "
+            f"{MAX_FILTERS:,}"
         )
 
 
@@ -102,6 +149,9 @@ def _verify_shared(cfg: Cfg, shapes: tuple[Shape, ...], index: int, owner_index:
 
 def _verify_size(cfg: Cfg, shapes: tuple[Shape, ...]) -> None:
     """Refuses what could not be allocated, before anything is."""
+    image = Shape(cfg.net.channels, *cfg.input_hw)
+    if image.values > MAX_MAP_VALUES:
+        raise CfgError(f"{cfg.where(IMAGE)} input {image} is larger than {MAX_MAP_VALUES:,}")
     total = 0
     for index, (shape, tensors) in enumerate(zip(shapes, tensor_shapes(cfg), strict=True)):
         if shape.values > MAX_MAP_VALUES:

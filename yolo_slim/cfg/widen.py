@@ -80,6 +80,7 @@ def widen(cfg: Cfg, factor: float) -> Cfg:
 class _Plan:
     """What the old network says about each of its widths.
 
+    makers: link -> the sections that say how many channels its map has.
     pinned: sections whose filters stay.
     followed: section -> the map that it shares a width with, and how many times its own width that
         is: 2 for the halves of a ghost module.
@@ -88,11 +89,14 @@ class _Plan:
 
     def __init__(self, cfg: Cfg) -> None:
         self.cfg, self.shapes = cfg, infer_shapes(cfg)
+        self.makers: dict[int, frozenset[int]] = {IMAGE: frozenset()}
+        for index in range(len(cfg)):  # front to back: no map is asked twice, however often read
+            self.makers[index] = self.makers_of(index)
         outputs = [link for i in cfg.head_indices for link in cfg.links(i)] or [len(cfg) - 1]
-        self.pinned = {maker for link in outputs for maker in self.makers(link)}
+        self.pinned = {maker for link in outputs for maker in self.makers[link]}
         self.followed: dict[int, tuple[int, int]] = {}
         for index, link in _ties(cfg, self.shapes):
-            makers = self.makers(index - 1)
+            makers = self.makers[index - 1]
             if len(makers) == 1:
                 (maker,) = makers
                 times, rest = divmod(self.channels(link), self.channels(maker))
@@ -121,13 +125,10 @@ class _Plan:
                 return links[:1]
         return links
 
-    def makers(self, link: int) -> frozenset[int]:
-        """The sections that say how many channels a map has."""
-        if link == IMAGE:
-            return frozenset()
-        if self.makes(link):
-            return frozenset({link})
-        return frozenset().union(*(self.makers(before) for before in self.passes(link)))
+    def makers_of(self, index: int) -> frozenset[int]:
+        if self.makes(index):
+            return frozenset({index})
+        return frozenset().union(*(self.makers[link] for link in self.passes(index)))
 
     def divisors(self) -> list[int]:
         divisor = [1] * len(self.cfg)

@@ -166,7 +166,7 @@ def write_json(path: Path | None, document: Any) -> None:
     if path is not None:
         require_json_target(path)
         with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1))
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 def progress(text: str) -> AbstractContextManager[Callable[[int, int], None]]:

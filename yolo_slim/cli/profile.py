@@ -108,7 +108,7 @@ def profile(
         console.print(section_table(cfgs[model]))
     else:
         with whole_file(markdown) as temporary:
-            temporary.write_text(markdown_table(cfgs[model]))
+            temporary.write_text(markdown_table(cfgs[model]), encoding="utf-8")
     console.print(
         "Winograd on its own: " + "; ".join(f"{name} {does}" for name, does in BY_ITSELF.items()),
         style="dim",

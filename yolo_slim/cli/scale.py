@@ -119,7 +119,7 @@ def _scale(cfg: Cfg, phi: float, bases: tuple[float, float, float], out: Path | 
     )
     if out is not None:
         with whole_file(out) as temporary:
-            temporary.write_text(render(scaled))
+            temporary.write_text(render(scaled), encoding="utf-8")
         console.print(f"{out}: written; its weights start at random")
     return {"phi": phi, "factors": factors, "before": before, "after": after}
 

@@ -29,7 +29,7 @@ def circumstances(seed: int, threads: int) -> dict[str, str]:
 
 def _cpu_name() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(
             line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
         )

@@ -65,7 +65,7 @@ def compress(recipe_path: Path, out: Path, console: Console, threads: int | None
     """
     recipe = read_recipe(recipe_path)
     require_run(out)
-    return _Runner(recipe, recipe_path.read_text(), out, console, threads).run()
+    return _Runner(recipe, recipe_path.read_text(encoding="utf-8"), out, console, threads).run()
 
 
 def require_run(out: Path) -> None:
@@ -96,7 +96,7 @@ class _Runner:
 
     def _run(self) -> Compression:
         with whole_file(self.out / RECIPE) as temporary:
-            temporary.write_text(self.text)
+            temporary.write_text(self.text, encoding="utf-8")
         if self.start.trained:
             self.done.append(self.runner.baseline(self.key))
         for number, step in enumerate(self.recipe.step, start=1):
@@ -160,7 +160,7 @@ class _Runner:
                 "told": {f"latency_{name}": told[name] for name in ("device", "date")},
             }  # fmt: skip
             with whole_file(path) as temporary:
-                temporary.write_text(json.dumps(known, indent=1))
+                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
         return [
             replace(
                 d,

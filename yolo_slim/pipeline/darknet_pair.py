@@ -47,7 +47,7 @@ def write_darknet_pair(
     weights = shift_epsilon(bundle.weights, bundle.cfg.net.bn_eps, BN_EPS[reader])
     cfg_path, weights_path = pair_paths(stem)
     with whole_file(cfg_path) as temporary:
-        temporary.write_text(render(cfg))
+        temporary.write_text(render(cfg), encoding="utf-8")
     write_darknet_weights(weights_path, cfg, weights)
     return cfg_path, weights_path
 

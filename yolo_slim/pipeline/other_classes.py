@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import with_classes
+from yolo_slim.cfg import Cfg, Conv, with_classes
 from yolo_slim.errors import InputError
 from yolo_slim.weights import random_weights
 
@@ -17,8 +17,9 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
     class is that of the class of the same name, whatever its case; without one it starts anew, as
     in an untrained network.
 
-    Raises InputError for heads that are not read by a convolution with a bias.
+    Raises InputError for heads that do not read a convolution with a kernel and bias of its own.
     """
+    _require_own_biases(bundle.cfg)
     names = tuple(class_names)
     new_cfg = with_classes(bundle.cfg, len(names))
     old_of = {name.casefold(): k for k, name in enumerate(bundle.class_names)}
@@ -30,10 +31,6 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
         index, n_anchors = head - 1, len(yolo.mask)
         for name in ("conv.weight", "conv.bias"):
             key = f"{index}.{name}"
-            if key not in weights:
-                raise InputError(
-                    f"{bundle.cfg.where(index)} has a BatchNorm: expected a bias before [yolo]"
-                )
             old = weights[key].view(n_anchors, 5 + yolo.classes, *weights[key].shape[1:])
             new = fresh[key].to(old.dtype)
             new = new.view(n_anchors, 5 + len(names), *new.shape[1:])
@@ -51,3 +48,19 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
         "for_classes", {}, cfg=new_cfg, weights=weights, class_names=names, result=result
     )
     return changed, told
+
+
+def _require_own_biases(cfg: Cfg) -> None:
+    cfg.require_yolos()
+    shared = {s.share_index for s in cfg if isinstance(s, Conv)}
+    for index in sorted(cfg.head_convs):
+        section = cfg[index]
+        if not isinstance(section, Conv):
+            continue  # with_classes tells
+        if section.share_index is not None or index in shared:
+            raise InputError(
+                f"{cfg.where(index)} shares its kernel (share_index): expected one of its own "
+                "before [yolo]"
+            )
+        if section.batch_normalize:
+            raise InputError(f"{cfg.where(index)} has a BatchNorm: expected a bias before [yolo]")

@@ -53,7 +53,7 @@ class Showcase:
         captions = [caption for caption, _ in self.pictures]
         document = {"classes": [asdict(row) for row in self.classes], "pictures": captions}
         with whole_folder(folder / SHOWCASE) as place:
-            (place / _DOCUMENT).write_text(json.dumps(document, indent=1))
+            (place / _DOCUMENT).write_text(json.dumps(document, indent=1), encoding="utf-8")
             for number, (_, image_bgr) in enumerate(self.pictures):
                 _, png = cv2.imencode(".png", image_bgr)  # nothing is lost: the page stays the same
                 (place / _name(number)).write_bytes(png.tobytes())

@@ -60,7 +60,7 @@ def begin(folder: Path, key: str) -> Done | None:
     if read_text(folder / KEY) != key:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / KEY).write_text(key)
+        (folder / KEY).write_text(key, encoding="utf-8")
     found = read_result(folder)
     if found is None:
         return None
@@ -73,7 +73,7 @@ def finish(folder: Path, row: StepRow, bundle: Bundle, circumstances: Mapping[st
     bundle.save(folder / BUNDLE_IN_RUN)
     with whole_file(folder / _RESULT) as temporary:
         told = asdict(row) | {_CIRCUMSTANCES: dict(circumstances)}
-        temporary.write_text(json.dumps(told, indent=1))
+        temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
     return Done(row.name, folder, row, bundle, circumstances)
 
 
@@ -95,4 +95,4 @@ def read_result(folder: Path) -> tuple[StepRow, dict[str, str]] | None:
 
 def read_text(path: Path) -> str:
     """The file's text; nothing where there is no file."""
-    return path.read_text() if path.is_file() else ""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -230,7 +230,7 @@ class StepRunner:
         for text in notes:
             note(self.console, text)
         with whole_file(folder / PLAN) as temporary:
-            temporary.write_text(json.dumps(document, indent=1))
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
     def _quantize(
         self, step: QuantizeStep, bundle: Bundle, teacher: Bundle | None, folder: Path

@@ -150,7 +150,9 @@ def write_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / CSV, [{**asdict(point), **circumstances} for point in found.points])
     with whole_file(folder / JSON) as temporary:
-        temporary.write_text(json.dumps(sweep_document(found) | {"verdict": verdict}, indent=1))
+        temporary.write_text(
+            json.dumps(sweep_document(found) | {"verdict": verdict}, indent=1), encoding="utf-8"
+        )
     write_sweep_page(folder / PAGE, _page(name, found, circumstances, verdict))
 
 

@@ -12,6 +12,6 @@ def has_vnni() -> bool:
 
     Of an x86 CPU under Linux; where that cannot be known, it is taken for granted.
     """
-    text = _CPUINFO.read_text() if _CPUINFO.is_file() else ""
+    text = _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.is_file() else ""
     flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), None)
     return flags is None or any(flag.endswith("_vnni") for flag in flags)

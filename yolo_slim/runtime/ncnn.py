@@ -34,7 +34,11 @@ class NcnnSession(OneImageSession):
         self.shapes = [(1, *shapes[index]) for index in cfg.output_indices]
         self.ncnn = require("ncnn", "ncnn")
         # Two lines of counts, then a layer in each: its type, its name, its links.
-        kinds = {line.split()[0] for line in files[0].read_text().splitlines()[2:] if line.strip()}
+        kinds = {
+            line.split()[0]
+            for line in files[0].read_text(encoding="utf-8").splitlines()[2:]
+            if line.strip()
+        }
         unknown = sorted(kind for kind in kinds if self.ncnn.layer_to_index(kind) < 0)
         if unknown:
             raise InputError(

@@ -31,7 +31,10 @@ def join_logs(out: Path) -> None:
         return
     rows = [row for path in logs_of(out) for row in _rows(path)]
     columns = dict.fromkeys(name for row in rows for name in row)
-    with whole_file(out / LOG) as temporary, temporary.open("w", newline="") as file:
+    with (
+        whole_file(out / LOG) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, list(columns), restval="")
         writer.writeheader()
         writer.writerows(rows)
@@ -40,5 +43,5 @@ def join_logs(out: Path) -> None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

@@ -157,4 +157,4 @@ def tell_verdict(bundle: Bundle, out: Path, console: Console, ap_curve: ApCurve 
     for line in found.lines():
         console.print(line)
     with whole_file(out / VERDICT) as temporary:
-        temporary.write_text(json.dumps(found.document(), indent=1))
+        temporary.write_text(json.dumps(found.document(), indent=1), encoding="utf-8")

@@ -64,7 +64,7 @@ def write_engine(path: Path, plan: bytes, record: EngineRecord) -> None:
     """Writes both files, each whole or not at all."""
     with whole_file(path) as engine, whole_file(record_path(path)) as beside:
         engine.write_bytes(plan)
-        beside.write_text(json.dumps(asdict(record), indent=1))
+        beside.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
 
 
 def read_record(path: Path) -> EngineRecord:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable
 
 from yolo_slim.cfg import Cfg, Net, Section, resize, verify
+from yolo_slim.cfg.limits import require_class_count
 from yolo_slim.errors import InputError
 from yolo_slim.zoo import (
     darknet,
@@ -106,10 +107,12 @@ def backbone_name(name: str) -> str | None:
 
 
 def find_classifier(cfg: Cfg) -> str | None:
-    """The classifier of the zoo that `cfg` begins with, as a whole or without its top."""
+    """The classifier of the zoo that `cfg` begins with, as a whole or without its top; keys that
+    compute nothing do not count."""
+    sections = tuple(section.without_extras() for section in cfg)
     for name in _CLASSIFIERS:
         trunk = classifier(name).trunk
-        if tuple(cfg.sections[: len(trunk)]) == trunk:
+        if sections[: len(trunk)] == tuple(section.without_extras() for section in trunk):
             return name
     return None
 
@@ -120,8 +123,10 @@ def build(name: str, classes: int | None = None, size_px: int | None = None) -> 
     classes: 80 for a detector and 1000 for a classifier, if not given. size_px: 416 for a
     detector, what it was published with for a classifier.
 
-    Raises InputError for an unknown name.
+    Raises InputError for an unknown name, and for a number of classes that is none.
     """
+    if classes is not None:
+        require_class_count(classes)
     if name in _CLASSIFIERS:
         cfg = classifier(name, 1000 if classes is None else classes).cfg(name)
     else:

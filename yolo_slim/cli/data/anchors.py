@@ -94,7 +94,7 @@ def anchors(
     print("anchors=" + ", ".join(f"{w:g},{h:g}" for w, h in anchors_wh))
     if out is not None:
         with whole_file(out) as temporary:
-            temporary.write_text(render(with_anchors(cfg, anchors_wh)))
+            temporary.write_text(render(with_anchors(cfg, anchors_wh)), encoding="utf-8")
     write_json(json, {"anchors": anchors_wh, "boxes": len(sizes), "fit": _plain(fits)})
 
 

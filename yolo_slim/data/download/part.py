@@ -28,7 +28,7 @@ class Part:
     def begin(self, url: str, validator: str | None) -> None:
         """Forgets what there was."""
         self.remove()
-        self._notes.write_text(json.dumps({"url": url, "validator": validator}))
+        self._notes.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
 
     def remove(self) -> None:
         self.data.unlink(missing_ok=True)
