@@ -175,10 +175,16 @@ def _outputs(cfg: Cfg, found: dict[int, Range]) -> dict[int, Range]:
         groups.setdefault(first, []).append(index)
     outputs: dict[int, Range] = {}
     for members in groups.values():
-        computed = [i for i in members if not any(s in found for s in moved_from(cfg, i))]
+        computed = [i for i in members if not _only_moves(cfg, i, found)]
         shared = joined([found[index] for index in computed])
         outputs |= {index: shared for index in members}
     return dict(sorted(outputs.items()))
+
+
+def _only_moves(cfg: Cfg, index: int, found: Collection[int]) -> bool:
+    """Whether all that a map holds lies in maps with a range: what a head reads has none."""
+    sources = moved_from(cfg, index)
+    return bool(sources) and all(source in found for source in sources)
 
 
 def _convolved(cfg: Cfg, index: int, values: Histogram, find: Find) -> Range:
