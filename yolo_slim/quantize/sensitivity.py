@@ -49,7 +49,7 @@ def sensitivity(
         expected = [exact(images) for images in batches]
         del exact
         network = network_of(bundle.cfg, bundle.weights, plan)
-        network.to(memory_format=torch.channels_last)
+        network.channels_last()
         batches = [b.contiguous(memory_format=torch.channels_last) for b in batches]
         whole = _error(network, batches, expected)
         without: dict[int, float] = {}
