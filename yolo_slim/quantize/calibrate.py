@@ -92,7 +92,7 @@ def calibrate(
     images are enough. progress: called with the number of images seen so far.
 
     Raises InputError without any image (ranges are never guessed), for images that are not 0..1,
-    and for sections in settings.keep_float that are no convolutions.
+    for maps that are not finite, and for sections in settings.keep_float that are no convolutions.
     """
     settings = settings or QuantizeSettings()
     int8_convs(bundle.cfg, settings.keep_float)
