@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import yolo_slim.bundle as bundle_module
-from yolo_slim.bundle import Bundle, Event, load_bundle
+from yolo_slim.bundle import Bundle, Event, load_bundle, read_names
 from yolo_slim.cfg import Conv, parse
 from yolo_slim.errors import BundleError, InputError, WeightsError
 from yolo_slim.fold import fold_batchnorm
@@ -219,6 +219,21 @@ def test_names_that_are_too_few_are_refused(bundle, tmp_path):
     bundle.save(tmp_path / "b")
     (tmp_path / "b" / "names.txt").write_text("cat\n")
     with pytest.raises(BundleError, match="classes=2, 1 names"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t", "two\nlines"])
+def test_a_class_without_a_name_is_refused(name, bundle):
+    with pytest.raises(BundleError, match=r"class 1 is called .* expected a line of text"):
+        replace(bundle, class_names=("cat", name))
+
+
+def test_a_blank_line_among_names_moves_no_class(bundle, tmp_path):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / "names.txt").write_text("cat\n\ndog\n\n")
+    assert read_names(tmp_path / "b" / "names.txt") == ("cat", "", "dog")
+    (tmp_path / "b" / "names.txt").write_text("\ndog\n")
+    with pytest.raises(BundleError, match="class 0 is called ''"):
         load_bundle(tmp_path / "b")
 
 

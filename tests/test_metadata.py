@@ -67,6 +67,12 @@ def test_anchors_are_those_of_the_head_in_pixels(random_bundle):
     assert told["region"][0]["anchors_wh_px"] == [[2, 6], [8, 4], [13, 16]]
 
 
+def test_names_of_a_file_keep_their_numbers(random_bundle):
+    told = to_metadata(random_bundle(head_cfg("yolo"), dtype=torch.float32))
+    assert from_metadata(told, "a.onnx")[1] == ()
+    assert from_metadata({**told, "yolo_slim.names": "a\n\nc"}, "a.onnx")[1] == ("a", "", "c")
+
+
 def test_output_names():
     cfg = head_cfg("yolo")
     assert output_names(cfg, "raw") == ("head_0", "head_1")

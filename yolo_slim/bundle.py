@@ -55,6 +55,11 @@ class Bundle:
             raise BundleError(
                 f"{self.cfg.source} has classes={n_classes}, {len(self.class_names)} names given"
             )
+        for number, name in enumerate(self.class_names):
+            if len(name.strip().splitlines()) != 1:
+                raise BundleError(
+                    f"{self.cfg.source}: class {number} is called {name!r}, expected a line of text"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -131,7 +136,8 @@ def read_names(path: Path) -> tuple[str, ...]:
     """Class names, one a line; empty where there is no such file."""
     if not path.is_file():
         return ()
-    return tuple(line.strip() for line in _text(path).splitlines() if line.strip())
+    # A blank line within stays, and a bundle refuses it: without it later classes would move up.
+    return tuple(line.strip() for line in _text(path).rstrip().splitlines())
 
 
 def is_bundle(path: Path) -> bool:

@@ -81,8 +81,8 @@ def from_metadata(metadata: Mapping[str, str], source: str) -> tuple[Cfg, tuple[
         raise InputError(
             f"{source}: carries no cfg in its metadata; expected a file that export_onnx wrote"
         )
-    names = tuple(filter(None, metadata.get(_NAMES, "").split("\n")))
-    return parse(metadata[_CFG], source=source), names
+    names = metadata.get(_NAMES, "")
+    return parse(metadata[_CFG], source=source), tuple(names.split("\n")) if names else ()
 
 
 def answer_of(metadata: Mapping[str, str], source: str) -> tuple[Answer, Suppression | None]:

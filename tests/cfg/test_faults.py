@@ -125,6 +125,10 @@ FAULTS = {
         NET + CONV + "[maxpool]\nmaxpool_depth=1\nout_channels=9\n",
         [":12 [maxpool]", "out_channels=9", "8 channels"],
     ),
+    "pool beyond the map": (
+        NET + CONV + "[maxpool]\nsize=2\nstride=1\npadding=3\n",
+        [":12 [maxpool]", "padding=3", "windows of 2 px"],
+    ),
     "yolo v1 head": (
         NET + "[connected]\noutput=10\n[detection]\ncoords=4\nside=2\nnum=1\nclasses=1\n",
         [":7 [detection]", "10 values", "= 24"],

@@ -11,8 +11,13 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from yolo_slim.bundle import Bundle
+from yolo_slim.cfg import parse
+from yolo_slim.distill.distiller import Distiller
 from yolo_slim.distill.margin import NegativeMean, negative_mean, negative_response
+from yolo_slim.distill.settings import DistillSettings, read_losses
 from yolo_slim.nn.activations import ACTIVATION_FUNCTIONS
+from yolo_slim.weights import network_of, random_weights
 
 RANDOM = np.random.default_rng(0)
 GAMMAS = RANDOM.normal(size=40) * RANDOM.choice([0.01, 0.3, 1, 5], 40)
@@ -91,3 +96,33 @@ def test_measured_by_hand():
     measured.add(torch.tensor([[[[-1.0, 3.0]], [[2.0, 4.0]]]]))
     measured.add(torch.tensor([[[[-3.0, 0.0]], [[2.0, 4.0]]]]))
     assert measured.mean().tolist() == pytest.approx([0.1 * -2.0, 0.1 * -3 * 1.0])
+
+
+_NET = "[net]\nwidth=16\nheight=16\n"
+_CONV = "[convolutional]\nfilters=6\nsize=3\nstride=4\npad=1\nactivation=linear\n"
+ACTIVATED = {
+    "activation": "[activation]\nactivation=leaky\n",
+    "connected": "[connected]\noutput=6\nactivation=leaky\n",
+    "local": "[local]\nfilters=6\nsize=1\nactivation=leaky\n",
+    "sam": _CONV.replace("4", "1") + "[sam]\nfrom=0\nactivation=leaky\n",
+    "scale_channels": "[avgpool]\n[scale_channels]\nfrom=0\nactivation=leaky\n",
+    "shortcut": _CONV.replace("4", "1") + "[shortcut]\nfrom=0\nactivation=leaky\n",
+}
+
+
+@pytest.mark.parametrize("text", ACTIVATED.values(), ids=ACTIVATED)
+def test_a_measured_margin_is_what_is_heard_behind_the_activation(text):
+    cfg = parse(_NET + _CONV + text)
+    section = len(cfg) - 1
+    teacher = Bundle(cfg, random_weights(cfg))
+    images = [torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))]
+    settings = DistillSettings(
+        read_losses("overhaul"), position="after", taps=((section, section),)
+    )
+    (margin,) = Distiller(teacher, cfg, settings, 2, lambda: images).margins
+    with torch.no_grad():
+        network = network_of(cfg, teacher.weights)
+        _, before = network.forward_with_taps(images[0], [section], before_activation=True)
+    expected = NegativeMean(ACTIVATION_FUNCTIONS["leaky"])
+    expected.add(before[section])
+    assert torch.allclose(margin, expected.mean())

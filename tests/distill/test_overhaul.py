@@ -43,7 +43,7 @@ def test_four_stages_written_down():
     pairs, maps, targets, expected = [], [], [], 0.0
     shapes = [(2, 3, 8, 8), (2, 4, 4, 4), (2, 5, 2, 2), (2, 6, 1, 1)]
     for k, (n, c, h, w) in enumerate(shapes):
-        tap = Tap(k, "stage", 2**k, c)
+        tap = Tap(k, "stage", 2**k, c, (h, w))
         pairs.append(Pair(tap, tap, 0.5 ** (3 - k)))
         maps.append(drawn(k, n, c, h, w))
         teacher, margins = drawn(10 + k, n, c, h, w), -drawn(20 + k, c).abs()
@@ -65,7 +65,7 @@ def test_four_stages_written_down():
 
 
 def test_student_and_teacher_alike_through_identities_cost_nothing():
-    tap = Tap(0, "stage", 4, 5)
+    tap = Tap(0, "stage", 4, 5, (4, 4))
     connectors = Connectors([Pair(tap, tap, 1.0)], seed=0).double().eval()
     (connector,) = connectors.of
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_student_and_teacher_alike_through_identities_cost_nothing():
 
 
 def test_connectors_are_the_seeds_alone_and_leave_the_generator():
-    pairs = [Pair(Tap(0, "stage", 4, 3), Tap(0, "stage", 4, 7), 1.0)]
+    pairs = [Pair(Tap(0, "stage", 4, 3, (4, 4)), Tap(0, "stage", 4, 7, (4, 4)), 1.0)]
     torch.manual_seed(5)
     first = Connectors(pairs, seed=1)
     after = torch.rand(1)

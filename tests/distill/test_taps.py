@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yolo_slim.cfg import Shortcut, infer_shapes, residual_blocks
+from yolo_slim.cfg import Cfg, Shortcut, infer_shapes, parse, residual_blocks
 from yolo_slim.cfg.blocks import drop_blocks
 from yolo_slim.distill.taps import find_taps, match_taps
 from yolo_slim.errors import InputError
@@ -82,3 +82,28 @@ def test_by_hand():
 def test_other_sizes_of_input_are_refused():
     with pytest.raises(InputError, match=r"64x64, the teacher .* of 96x96"):
         match_taps(build("yolov3-tiny", 3, 64), build("yolov3", 3, 96))
+
+
+def _of_strides(strides_wh: list[tuple[int, int]], behind_head: str = "") -> Cfg:
+    convs = "".join(
+        f"[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride_x={x}\nstride_y={y}\npad=1\n"
+        for x, y in strides_wh
+    )
+    return parse(
+        f"[net]\nwidth=64\nheight=64\n{convs}[convolutional]\nfilters=6\nsize=1\n{behind_head}"
+        "[yolo]\nmask=0\nanchors=16,16\nclasses=1\n"
+    )
+
+
+def test_maps_are_compared_that_are_as_high_and_as_wide():
+    """One halves its width first, the other its height: of 16x8 and 8x16 cells there is no pair."""
+    wide = _of_strides([(2, 2), (2, 2), (2, 1), (1, 2), (2, 2)])
+    high = _of_strides([(2, 2), (2, 2), (1, 2), (2, 1), (2, 2)])
+    assert [tap.hw for tap in find_taps(wide)] == [(16, 16), (16, 8), (8, 8), (4, 4)]
+    found = [(pair.student.section, pair.teacher.section) for pair in match_taps(wide, high)]
+    assert found == [(1, 1), (3, 3), (4, 4)]
+
+
+def test_a_head_is_found_behind_what_moves_its_map():
+    strides = [(2, 2), (2, 2)]
+    assert find_taps(_of_strides(strides, "[dropout]\n")) == find_taps(_of_strides(strides))

@@ -62,6 +62,15 @@ def test_scores_of_detection_are_within_0_and_1_as_in_torch(softmax, random_bund
     assert scores.max() == 1
 
 
+def test_sizes_of_detection_end_at_0_as_in_torch(random_bundle, tmp_path):
+    bundle = random_bundle(head_cfg("detection"), dtype=torch.float32)
+    raws, (boxes, scores) = exported(bundle, tmp_path)
+    assert_decoded(raws, boxes, scores, bundle.cfg)
+    sizes = boxes[..., 2:] - boxes[..., :2]
+    assert sizes.min() == 0
+    assert sizes.max() > 0
+
+
 def test_places_are_constants(random_bundle, tmp_path):
     """No engine has to work them out, or to know the shape of a map before it runs."""
     bundle = random_bundle(head_cfg("yolo"), dtype=torch.float32)

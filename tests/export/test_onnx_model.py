@@ -196,6 +196,13 @@ def test_a_plan_without_int8_is_not_exported(quantized, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_patches_that_take_gigabytes_are_refused(random_bundle, tmp_path):
+    cfg = parse("[net]\nwidth=255\nheight=255\n[local]\nfilters=1\nsize=255\n", "net.cfg")
+    with pytest.raises(InputError, match=r"net\.cfg:4 \[local\] size=255 of 3 channels"):
+        export_onnx(random_bundle(cfg, dtype=torch.float32), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_int8_without_ranges_is_refused(random_bundle, tmp_path):
     bundle = random_bundle(build("yolov3-nano", 4, 64), dtype=torch.float32)
     with pytest.raises(InputError, match="run quantize first"):

@@ -114,6 +114,16 @@ def test_numbers_of_2_gb_are_not_read(parted):
         read_model(written(parted, raw.SerializeToString()))
 
 
+@pytest.mark.parametrize("key", ["offset", "length"])
+def test_a_place_of_thousands_of_digits_is_refused(key, parted):
+    model = onnx.ModelProto.FromString(parted.read_bytes())
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == key:
+            entry.value = "9" * 5000
+    with pytest.raises(InputError, match="which is cut short at"):
+        read_model(written(parted, model.SerializeToString()))
+
+
 @pytest.mark.parametrize("place", ["../secret", "/etc/hostname", "", ".", "a\0b", "link"])
 def test_no_file_of_another_folder_is_opened(place, parted, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret"

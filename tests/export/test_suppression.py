@@ -85,6 +85,28 @@ def test_it_is_suppress(shape, rules):
     np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("side_px", [1e5, 1e7, 1e12])
+def test_a_huge_box_of_another_class_changes_nothing(side_px):
+    """In float32 it would take the pixels from the others; in the graph it never did."""
+    rules = Suppression(0.2, 0.4, 3000)
+    boxes, scores = draw(1, 12, 80)
+    scores[..., 0] = 0
+    without = expected(boxes, scores, rules)
+    huge = np.full((1, 1, 4), side_px / 2, np.float32) * [-1, -1, 1, 1]
+    boxes = np.concatenate([boxes, huge.astype(np.float32)], axis=1)
+    scores = np.concatenate([scores, np.float32([[[0.21] + 79 * [0]]])], axis=1)
+    found = expected(boxes, scores, rules)
+    np.testing.assert_array_equal(found, suppressed(boxes, scores, rules))
+    np.testing.assert_array_equal(found[found[:, 6] > 0], without)
+
+
+def test_a_class_does_not_reach_into_the_one_before():
+    """What lies at negative coordinates, of class 1, is none of class 0's at the other end."""
+    boxes = torch.tensor([[50.0, 50, 99, 99], [-50, -50, -1, -1]])
+    left = suppress(boxes, torch.tensor([[0.9, 0], [0, 0.8]]), 0.1, 0.45, 10)
+    assert len(left[0]) == 2
+
+
 def test_a_box_may_be_of_two_classes_and_classes_do_not_compete():
     boxes = np.array([[[0, 0, 10, 10], [0, 0, 10, 9.5]]], np.float32)
     scores = np.array([[[0.9, 0.8], [0.7, 0.85]]], np.float32)

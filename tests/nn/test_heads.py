@@ -74,6 +74,15 @@ def test_linear_outputs_of_detection_count_as_scores_from_0_to_1():
     torch.testing.assert_close(scores[0, 0], torch.tensor([1, 0.6, 0, 0.3]))
 
 
+@pytest.mark.parametrize("sqrt", [False, True])
+def test_no_box_of_detection_has_a_negative_size(sqrt):
+    head = Detection(side=1, num=1, classes=1, sqrt=sqrt)
+    raw = torch.tensor([1, 1, 0.5, 0.5, -0.5, 0.25])  # class, objectness, box
+    boxes = decode(raw.view(1, -1, 1, 1), head, (32, 32))[0]
+    x1, y1, x2, y2 = boxes[0, 0].tolist()
+    assert (x2 - x1, y2 - y1) == ((8, 2) if sqrt else (0, 8))
+
+
 def test_gaussian_yolo_lowers_scores_by_uncertainty():
     head = GaussianYolo(mask=(1,), anchors_wh=((3, 4), (10, 20)), classes=2, scale_x_y=1.1)
     raw = RNG.normal(size=(1, 11, 1, 2))

@@ -225,3 +225,15 @@ def test_suppression_is_within_a_class_and_best_first():
     assert found.tolist() == boxes[[1, 3, 2]].tolist()
     assert len(suppress(boxes, scores, 0.25, 0.5, 1)[0]) == 1
     assert len(suppress(boxes, scores, 0.95, 0.5, 10)[0]) == 0
+
+
+def test_the_layout_of_channels_changes_nothing():
+    """[local] has a kernel of five sides, which torch refuses to lay out so."""
+    text = "[convolutional]\nfilters=4\nsize=3\npad=1\n[local]\nfilters=2\nsize=3\npad=1\n"
+    network = Network(parse("[net]\nwidth=8\nheight=6\n" + text)).eval()
+    x = torch.rand(2, 3, 6, 8)
+    (before,) = network(x)
+    (after,) = network.channels_last()(x)
+    kernel = network.get_submodule("0.conv").weight
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(before, after)

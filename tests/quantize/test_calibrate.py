@@ -135,6 +135,19 @@ def test_images_that_are_not_0_to_1_are_refused(bundle):
         quantize(bundle, [torch.tensor([0.0, 255.0]).repeat(6144).view(1, 3, 64, 64)])
 
 
+def test_where_every_channel_is_silent_nothing_is_said_of_the_pictures(bundle):
+    weights = {k: v * 0 if k.endswith("bn.weight") else v for k, v in bundle.weights.items()}
+    silent = quantize(replace(bundle, weights=weights), batches(1))
+    assert "unlike_training" not in silent.history[-1].result
+
+
+@pytest.mark.parametrize("equalize", [True, False])
+def test_a_network_that_overflows_is_refused(equalize, bundle):
+    weights = {k: v * 1e30 if k.endswith("bn.weight") else v for k, v in bundle.weights.items()}
+    with pytest.raises(InputError, match=r"section \d+ \[\w+\]: values from .* finite"):
+        quantize(replace(bundle, weights=weights), batches(), QuantizeSettings(equalize=equalize))
+
+
 def test_a_method_that_is_none_is_refused():
     with pytest.raises(InputError, match="--calibrator best: expected one of mse, minmax"):
         QuantizeSettings("best")  # type: ignore[arg-type]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from yolo_slim.errors import InputError
 from yolo_slim.quantize.histogram import HALF, SAMPLES_PER_BATCH, Histogram
 
 
@@ -44,6 +46,13 @@ def test_memory_is_bounded_and_extremes_are_not_sampled():
     assert histogram.counts.shape == (2 * HALF,)
     assert histogram.counts.sum() == 3 * SAMPLES_PER_BATCH
     assert histogram.high == 99.0
+
+
+@pytest.mark.parametrize("wrong", [float("inf"), -float("inf"), float("nan")])
+def test_what_is_not_finite_is_refused_by_name(wrong):
+    histogram = Histogram(of="a.cfg:7 [convolutional]")
+    with pytest.raises(InputError, match=r"a\.cfg:7 \[convolutional\]: values from .* finite"):
+        histogram.add(torch.tensor([0.0, wrong, 1.0]))
 
 
 def test_zeros_alone_have_a_width():

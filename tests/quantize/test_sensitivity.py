@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from yolo_slim.cfg import parse
 from yolo_slim.errors import InputError
 from yolo_slim.precision import ConvPrecision
 from yolo_slim.quantize.calibrate import quantize
@@ -48,6 +49,21 @@ def test_without_convolutions_in_int8_sums_alone_are_rounded(random_bundle, batc
     found = sensitivity(empty, batches)  # yolov3-tiny has no sums
     assert found.whole == pytest.approx(0, abs=1e-10)
     assert found.without == {}
+
+
+def test_an_answer_of_one_number_has_the_variance_of_all_images(random_bundle):
+    cfg = parse(
+        "[net]\nwidth=16\nheight=16\n[convolutional]\nfilters=8\nsize=3\nstride=2\n"
+        "activation=relu\n[convolutional]\nfilters=1\nactivation=linear\n[avgpool]\n"
+    )
+    draw = torch.Generator().manual_seed(0)
+    images = [torch.rand(1, 3, 16, 16, generator=draw) for _ in range(8)]
+    bundle = quantize(random_bundle(cfg, dtype=torch.float32), images)
+    found = sensitivity(bundle, images)
+    together = sensitivity(bundle, [torch.cat(images)])
+    assert 0 < found.whole < 1
+    assert found.whole == pytest.approx(together.whole * 8 / 7, rel=1e-3)
+    assert set(found.without) == set(bundle.precision.convs)
 
 
 def test_a_float_bundle_is_refused(random_bundle, batches):

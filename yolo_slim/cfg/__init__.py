@@ -17,7 +17,7 @@ from yolo_slim.cfg.edit import (
 from yolo_slim.cfg.heads import Detection, GaussianYolo, Head, Region, Yolo
 from yolo_slim.cfg.links import readers_of
 from yolo_slim.cfg.measure import SectionCost, Totals, measure, totals
-from yolo_slim.cfg.moves import moved_from, same_values
+from yolo_slim.cfg.moves import head_maps, moved_from, same_values
 from yolo_slim.cfg.multiplications import suits_winograd, winograd_multiplications
 from yolo_slim.cfg.scale import Candidate, reward, scale, search
 from yolo_slim.cfg.sections import (
@@ -105,6 +105,7 @@ __all__ = [
     "divisible",
     "drop_blocks",
     "head_keys",
+    "head_maps",
     "infer_shapes",
     "input_shape",
     "measure",

@@ -146,7 +146,7 @@ def _pool(b: Block) -> dict[str, int]:
     strides = _strides(b)
     size = b.get_int("size", strides["stride"], at_least=1, at_most=255)
     padding_px = b.get_int("padding", size - 1, at_most=255)
-    if padding_px // 2 >= size:
+    if (padding_px + 1) // 2 >= size:  # the far side has the odd pixel
         raise CfgError(f"{b.where} padding={padding_px}: windows of {size} px would lie outside")
     return {"size": size, **strides, "padding_px": padding_px}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from yolo_slim.cfg import infer_shapes
 from yolo_slim.distill.teacher import Answer, Teacher
 from yolo_slim.files import whole_file
 
@@ -30,13 +33,15 @@ class TeacherCache:
 
     def __call__(self, images: Tensor) -> Answer:
         paths = [self.folder / f"{_name(image)}.safetensors" for image in images]
-        unknown = [place for place, path in enumerate(paths) if not path.is_file()]
+        found = [self._known(path, images) for path in paths]
+        unknown = [place for place, answer in enumerate(found) if answer is None]
         if unknown:
             self.n_asked += len(unknown)
             raws, maps = self.teacher(images[unknown])
             for row, place in enumerate(unknown):
                 _write(paths[place], raws, maps, row)
-        answers = [load_file(path, device=str(images.device)) for path in paths]
+                found[place] = load_file(paths[place], device=str(images.device))
+        answers = [answer for answer in found if answer is not None]
         stacked = {
             # In the layout of an answer that was just given: sums over it come out the same.
             key: torch.stack([a[key] for a in answers]).to(memory_format=torch.channels_last)
@@ -47,6 +52,22 @@ class TeacherCache:
             tuple(stacked[f"raw.{place}"] for place in range(n_raws)),
             {section: stacked[f"map.{section}"] for section in self.teacher.taps},
         )
+
+    def _known(self, path: Path, images: Tensor) -> dict[str, Tensor] | None:
+        """The answer in a file; None where there is none, or what there is is damaged."""
+        try:
+            found = load_file(path, device=str(images.device))
+        except (OSError, SafetensorError):
+            return None
+        shapes = {key: tuple(value.shape) for key, value in found.items()}
+        return found if shapes == self._shapes(images) else None
+
+    def _shapes(self, images: Tensor) -> dict[str, tuple[int, ...]]:
+        cfg = self.teacher.network.cfg
+        height, width = images.shape[2:]
+        shapes = infer_shapes(replace(cfg, net=replace(cfg.net, height=height, width=width)))
+        raws = {f"raw.{k}": shapes[index] for k, index in enumerate(cfg.output_indices)}
+        return {**raws, **{f"map.{section}": shapes[section] for section in self.teacher.taps}}
 
     def __deepcopy__(self, memo: dict[int, object]) -> TeacherCache:
         return self

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Conv, Shortcut, infer_shapes
+from yolo_slim.cfg import Cfg, infer_shapes
 from yolo_slim.distill.cache import TeacherCache
 from yolo_slim.distill.margin import (
     MIN_IMAGES,
@@ -225,8 +225,8 @@ def _measured(
 
 
 def _activation(cfg: Cfg, section: int) -> str:
-    found = cfg[section]
-    return found.activation if isinstance(found, Conv | Shortcut) else "linear"
+    name: str = getattr(cfg[section], "activation", "linear")
+    return name
 
 
 def _require_same_classes(student: Cfg, teacher: Cfg, settings: DistillSettings) -> None:

@@ -40,7 +40,7 @@ class Teacher:
                 if isinstance(module, nn.BatchNorm2d):
                     module.train()
                     module.momentum = 0.0  # the running statistics stay what they are
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.channels_last()
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         self.network.to(device, dtype)

@@ -154,11 +154,13 @@ class _HeadWriter:
             for values, part, size in ((sure, "objectness", 1), (boxes, "rows", 4))
         )
         wh = self.part(boxes, "wh", 2, 4)
+        least, most = graph.floats("decode.zero", 0.0), graph.floats("decode.one", 1.0)
         if head.sqrt:
             wh = self.product(wh, wh, "wh.square")
+        else:
+            wh = graph.node("Max", [wh, least], f"{wh}.bounded")
         whole = np.tile(self.whole_wh, (num, 1))
         xyxy = self.boxes(self.part(boxes, "xy", 0, 2), wh, whole)
-        least, most = graph.floats("decode.zero", 0.0), graph.floats("decode.one", 1.0)
         product = self.product(sure, classes, "scores.unbounded")
         return xyxy, graph.node("Clip", [product, least, most], f"{self.name}.scores")
 

@@ -38,6 +38,9 @@ from yolo_slim.fold import affine
 from yolo_slim.nn.blocks import ShortcutBlock
 from yolo_slim.nn.pools import Windows
 
+MAX_PICKS = 1 << 26
+"""Numbers of the kernel that takes a [local]'s patches apart: channels x size^4, 256 MB."""
+
 
 class SectionWriter:
     """Adds the nodes of one section to a graph; tensors are named by the section's number."""
@@ -210,6 +213,12 @@ class SectionWriter:
         """Patches by a convolution that only picks, then one matrix product a place."""
         graph, name, size = self.graph, f"{index}.local", section.size
         taps = read.channels * size**2
+        if taps * size**2 > MAX_PICKS:
+            raise InputError(
+                f"{self.cfg.where(index)} size={size} of {read.channels} channels: its ONNX form "
+                f"takes {taps * size**2:,} numbers to pick patches, expected at most "
+                f"{MAX_PICKS:,}: a smaller size, or fewer channels before it"
+            )
         picks = np.tile(np.eye(size**2).reshape(size**2, 1, size, size), (read.channels, 1, 1, 1))
         x = graph.node(
             "Conv", [x, graph.floats(f"{name}.picks", picks)], f"{name}.patches",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yolo_slim.cfg import Cfg, Connected, Conv, measure
+from yolo_slim.cfg import Cfg, Connected, Conv, head_maps, measure
 from yolo_slim.cfg.coupling import is_depthwise
 from yolo_slim.cfg.shapes import infer_shapes, input_shape
 
@@ -77,7 +77,7 @@ def find_sites(cfg: Cfg, with_heads: bool = False) -> tuple[Site, ...]:
     all of them says little of what its loss would cost.
     """
     shapes, users = infer_shapes(cfg), _users(cfg)
-    heads = frozenset[int]() if with_heads else cfg.head_convs
+    heads = frozenset[int]() if with_heads else head_maps(cfg)
     found = []
     for cost in measure(cfg):
         section = cost.section

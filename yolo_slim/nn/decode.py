@@ -119,7 +119,8 @@ def _decode_detection(raw: Tensor, head: Detection, input_hw: tuple[int, int]) -
         classes = classes.softmax(dim=-1)
     # As maps of one "anchor" a box, the whole input large.
     boxes = boxes.view(batch, side, side, head.num, 4).permute(0, 3, 1, 2, 4)
-    sizes = boxes[..., 2:] ** 2 if head.sqrt else boxes[..., 2:]
+    # Nothing keeps sizes of linear outputs above 0.
+    sizes = boxes[..., 2:] ** 2 if head.sqrt else boxes[..., 2:].clamp(min=0)
     whole = tuple((float(input_hw[1]), float(input_hw[0])) for _ in range(head.num))
     boxes_xyxy = _boxes(boxes[..., :2], sizes, whole, input_hw)  # [B, num, side, side, 4]
     # Of linear outputs: nothing else keeps them within 0 to 1.

@@ -78,6 +78,13 @@ class Network(nn.Module):
         groups = same_values(self.cfg, precision.outputs)
         self.grids = Grids(scales, groups, learn_ranges)
 
+    def channels_last(self) -> Network:
+        """Itself, its kernels in that layout: `to` would not have the five sides of a [local]."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dim() == 4:
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        return self
+
     def _block(self, index: int, section: Section, shapes: tuple[Shape, ...]) -> nn.Module:
         if not isinstance(section, Conv) or section.share_index is None:
             read = input_shape(self.cfg, shapes, index)

@@ -13,6 +13,10 @@ from yolo_slim.cfg.heads import NmsKind
 MAX_CANDIDATES = 30_000
 """Boxes per image that enter non-maximum suppression, best first."""
 
+FARTHEST_PX = 1e8
+"""From the origin; where boxes are compared what lies beyond counts as this: a thousand classes of
+such boxes leave float64 a ten-thousandth of a pixel."""
+
 
 @dataclass(frozen=True)
 class Suppression:
@@ -60,8 +64,21 @@ def suppress(
     if kind == "diounms":
         kept = _diou_nms(pair_boxes, pair_scores, class_ids, nms_iou, beta, max_detections)
     else:
-        kept = batched_nms(pair_boxes, pair_scores, class_ids, nms_iou)[:max_detections]
+        kept = _greedy_nms(pair_boxes, pair_scores, class_ids, nms_iou)[:max_detections]
     return pair_boxes[kept], pair_scores[kept], class_ids[kept]
+
+
+def _greedy_nms(boxes: Tensor, scores: Tensor, class_ids: Tensor, threshold: float) -> Tensor:
+    """Indices of the boxes that stay, best first.
+
+    torchvision moves each class beside the one before, by the largest coordinate of all: in float32
+    one huge box takes the pixels from the others, and what is negative lies in another class.
+    """
+    if not len(boxes):
+        return class_ids
+    apart = boxes.double().clamp(-FARTHEST_PX, FARTHEST_PX)
+    kept: Tensor = batched_nms(apart - apart.min(), scores.double(), class_ids, threshold)
+    return kept
 
 
 def distance_iou(box_xyxy: Tensor, others_xyxy: Tensor, beta: float) -> Tensor:

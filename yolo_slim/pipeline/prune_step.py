@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Block, Cfg, Conv, drop_blocks, totals
+from yolo_slim.cfg import Block, Cfg, Conv, drop_blocks, head_maps, totals
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_options import Dense, Zeroed, channel_placements
@@ -127,7 +127,7 @@ def dense_sections(cfg: Cfg, dense: Dense) -> frozenset[int]:
     found: set[int] = set()
     for name in dense:
         if name == "heads":
-            found |= cfg.head_convs
+            found |= head_maps(cfg)
         elif name == "first":
             found |= set(convs[:1])
         else:

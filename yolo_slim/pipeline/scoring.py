@@ -95,8 +95,7 @@ def score_bundle(
     folded = fold_batchnorm(bundle)  # the same answers in less time
     network = network_of(folded.cfg, folded.weights, folded.precision)
     network = network.to("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(memory_format=torch.channels_last)
-    return score(Detector(NetworkSession(network)), dataset, progress)
+    return score(Detector(NetworkSession(network.channels_last())), dataset, progress)
 
 
 def bundle_scorer(dataset: Dataset) -> Callable[[Bundle], dict[str, float]]:

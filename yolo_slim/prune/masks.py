@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from yolo_slim.bundle import Bundle
-from yolo_slim.cfg import Cfg, Conv, tensor_shapes
+from yolo_slim.cfg import Cfg, Conv, head_maps, tensor_shapes
 from yolo_slim.errors import InputError
 from yolo_slim.weights import Weights
 
@@ -77,7 +77,7 @@ def zero_weights(
         raise InputError(f"--ratio {ratio}: expected 0 up to, not with, 1")
     if not 0 <= layer_keep <= 1:
         raise InputError(f"--layer-keep {layer_keep}: expected a share between 0 and 1")
-    for index in set(dense or ()) - bundle.cfg.head_convs:
+    for index in set(dense or ()) - head_maps(bundle.cfg):
         if not (0 <= index < len(bundle.cfg) and isinstance(bundle.cfg[index], Conv)):
             raise InputError(
                 f"--dense {index}: {bundle.cfg.source} has no [convolutional] there; sections are "
@@ -119,14 +119,14 @@ def left_alone(
     cfg: Cfg, granularity: Granularity, dense: Collection[int] | None = None
 ) -> dict[int, str]:
     """Each convolution with a kernel of its own, and why it stays dense: '' where it does not."""
-    stay = cfg.head_convs if dense is None else dense
+    stay = head_maps(cfg) if dense is None else dense
     reasons: dict[int, str] = {}
     for index, (section, tensors) in enumerate(zip(cfg, tensor_shapes(cfg), strict=True)):
         if not isinstance(section, Conv) or "conv.weight" not in tensors:
             continue
         n_inputs = tensors["conv.weight"][1]
         if index in stay:
-            reason = "read by a head" if index in cfg.head_convs else "named in --dense"
+            reason = "read by a head" if index in head_maps(cfg) else "named in --dense"
         elif section.xnor:
             reason = "its weights are signs: 0 is none"
         elif granularity == "2:4" and n_inputs % 4:

@@ -92,7 +92,7 @@ def calibrate(
     images are enough. progress: called with the number of images seen so far.
 
     Raises InputError without any image (ranges are never guessed), for images that are not 0..1,
-    and for sections in settings.keep_float that are no convolutions.
+    for maps that are not finite, and for sections in settings.keep_float that are no convolutions.
     """
     settings = settings or QuantizeSettings()
     int8_convs(bundle.cfg, settings.keep_float)
@@ -175,10 +175,16 @@ def _outputs(cfg: Cfg, found: dict[int, Range]) -> dict[int, Range]:
         groups.setdefault(first, []).append(index)
     outputs: dict[int, Range] = {}
     for members in groups.values():
-        computed = [i for i in members if not any(s in found for s in moved_from(cfg, i))]
+        computed = [i for i in members if not _only_moves(cfg, i, found)]
         shared = joined([found[index] for index in computed])
         outputs |= {index: shared for index in members}
     return dict(sorted(outputs.items()))
+
+
+def _only_moves(cfg: Cfg, index: int, found: Collection[int]) -> bool:
+    """Whether all that a map holds lies in maps with a range: what a head reads has none."""
+    sources = moved_from(cfg, index)
+    return bool(sources) and all(source in found for source in sources)
 
 
 def _convolved(cfg: Cfg, index: int, values: Histogram, find: Find) -> Range:

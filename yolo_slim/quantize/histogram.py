@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from yolo_slim.errors import InputError
+
 HALF = 4096
 """Bins on either side of 0."""
 
@@ -20,10 +22,11 @@ class Histogram:
 
     `width` is a power of two and doubles when a value lies outside: what was counted is merged in
     pairs, so that the order of the batches plays no part. Of a large batch a random share is
-    counted; the extremes are of all values.
+    counted; the extremes are of all values. of: what has these values, for messages.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, of: str = "a map") -> None:
+        self.of = of
         self.low, self.high = 0.0, 0.0
         self.width = 0.0
         self.counts: NDArray[np.float64] = np.zeros(2 * HALF)
@@ -36,9 +39,14 @@ class Histogram:
         return middles * (self.width / HALF)
 
     def add(self, values: Tensor) -> None:
-        """values: of any shape, finite."""
+        """values: of any shape. Raises InputError where not all of them are finite."""
         values = values.detach().flatten()
         low, high = (float(x) for x in torch.aminmax(values))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(
+                f"{self.of}: values from {low:g} to {high:g} on the images to calibrate on, "
+                "expected finite ones: look at the weights up to there"
+            )
         self.low, self.high = min(self.low, low), max(self.high, high)
         if len(values) > SAMPLES_PER_BATCH:
             values = values[

@@ -65,17 +65,17 @@ def observe(
 
     convs: the convolutions that are looked into. reads: keep the mean of what they read, too.
     progress: called with the number of images seen so far.
-    Raises InputError without any image, and for images that are not 0..1.
+    Raises InputError without any image, for images that are not 0..1, and for maps not finite.
     """
     network = network_of(bundle.cfg, bundle.weights)
     found = Observed()
     for index in convs:
-        found.convolved[index] = Histogram(index + 1)
+        found.convolved[index] = Histogram(index + 1, bundle.cfg.where(index))
         found.sums[index] = Sums()
         conv = network.get_submodule(f"{index}.conv")
         conv.register_forward_hook(_hook(found.convolved[index], found.sums[index], reads))
     taps = ranged_outputs(bundle.cfg)
-    found.outputs = {index: Histogram(index + 1) for index in taps}
+    found.outputs = {index: Histogram(index + 1, bundle.cfg.where(index)) for index in taps}
     with torch.inference_mode():
         for images in batches:
             require_unit(images)

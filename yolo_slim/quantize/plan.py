@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from yolo_slim.cfg import Cfg, Conv, Head, infer_shapes, input_shape
+from yolo_slim.cfg import IMAGE, Cfg, Conv, Head, head_maps, infer_shapes, input_shape
 from yolo_slim.errors import InputError
 
 GROUP_MULTIPLE = 8
@@ -23,10 +23,10 @@ class Decision:
 def decide(cfg: Cfg, keep_float: Collection[int] = ()) -> dict[int, Decision]:
     """index of a convolution -> its decision.
 
-    keep_float: sections that were asked to stay in float. Raises InputError where one of them is no
-    convolution that could run in INT8.
+    keep_float: sections that were asked to stay in float; those that would anyway may be among
+    them. Raises InputError where one of them is no convolution.
     """
-    shapes, heads = infer_shapes(cfg), cfg.head_convs
+    shapes, heads, readable = infer_shapes(cfg), head_maps(cfg), {IMAGE, *ranged_outputs(cfg)}
     shared = {s.share_index for s in cfg if isinstance(s, Conv)}
     found = {}
     for index, section in enumerate(cfg):
@@ -43,6 +43,8 @@ def decide(cfg: Cfg, keep_float: Collection[int] = ()) -> dict[int, Decision]:
             reason = "shares its kernel (share_index)"
         elif section.groups > 1 and section.filters % GROUP_MULTIPLE:
             reason = f"{section.filters} channels in groups, no multiple of {GROUP_MULTIPLE}"
+        elif cfg.links(index)[0] not in readable:
+            reason = "reads what a head reads or gives: that has no range"
         elif index in keep_float:
             reason = "kept in float: asked for, or among the most sensitive"
         found[index] = Decision(not reason, reason or _why(section))
@@ -74,7 +76,7 @@ def kept_convs(cfg: Cfg, keep_float: Collection[int]) -> tuple[int, ...]:
 
 def ranged_outputs(cfg: Cfg) -> tuple[int, ...]:
     """Sections whose output has a range: all maps that an INT8 section may read."""
-    shapes, heads = infer_shapes(cfg), cfg.head_convs
+    shapes, heads = infer_shapes(cfg), head_maps(cfg, alone=True)
     return tuple(
         index
         for index, section in enumerate(cfg)

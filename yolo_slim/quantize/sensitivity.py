@@ -49,7 +49,7 @@ def sensitivity(
         expected = [exact(images) for images in batches]
         del exact
         network = network_of(bundle.cfg, bundle.weights, plan)
-        network.to(memory_format=torch.channels_last)
+        network.channels_last()
         batches = [b.contiguous(memory_format=torch.channels_last) for b in batches]
         whole = _error(network, batches, expected)
         without: dict[int, float] = {}
@@ -64,10 +64,20 @@ def sensitivity(
 def _error(
     network: Network, batches: Sequence[Tensor], expected: Sequence[tuple[Tensor, ...]]
 ) -> float:
-    n_heads = len(expected[0])
-    wrong, spread = torch.zeros(n_heads), torch.zeros(n_heads)
+    wrong = torch.zeros(len(expected[0]))
     for images, heads in zip(batches, expected, strict=True):
         for number, (raw, right) in enumerate(zip(network(images), heads, strict=True)):
             wrong[number] += (raw - right).square().mean() * len(images)
-            spread[number] += right.var() * len(images)
+    spread = torch.stack([_spread(maps) for maps in zip(*expected, strict=True)])
     return float((wrong / spread.clamp(min=1e-30)).mean())
+
+
+def _spread(maps: Sequence[Tensor]) -> Tensor:
+    """The variance of one head's maps, times the number of images.
+
+    Within batches; over all of them where one is a single number, which has none by itself.
+    """
+    if all(found.numel() > 1 for found in maps):
+        return torch.stack([found.var() * len(found) for found in maps]).sum()
+    whole = torch.cat([found.flatten() for found in maps])
+    return whole.var(correction=0) * sum(len(found) for found in maps)

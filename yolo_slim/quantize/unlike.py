@@ -22,8 +22,8 @@ def unlike_training(
     all channels of |mean - beta| / |gamma|, in standard deviations of the channel.
 
     A BatchNorm makes mean beta and deviation |gamma| of the images that it was trained on.
-    bundle: with its BatchNorm; None where it has none. divided_by: what the channels of some maps
-    were divided by since, section -> [C].
+    bundle: with its BatchNorm; None where it has none, or gammas of 0 alone. divided_by: what the
+    channels of some maps were divided by since, section -> [C].
     """
     found = []
     for index in seen.sums:
@@ -36,4 +36,5 @@ def unlike_training(
         mean = seen.mean_written(index) * divided_by.get(index, torch.ones(()))
         distance = (mean - beta).abs() / gamma.abs()
         found.append(distance[alive])
-    return float(torch.cat(found).median()) if found else None
+    distances = torch.cat(found) if found else torch.zeros(0)
+    return float(distances.median()) if len(distances) else None

@@ -91,7 +91,7 @@ class TorchSession(NetworkSession):
         network = network_of(folded.cfg, folded.weights, folded.precision)
         if tile is not None:
             network = winograd(network, tile)
-        super().__init__(network.to(memory_format=torch.channels_last), bundle.class_names)
+        super().__init__(network.channels_last(), bundle.class_names)
 
 
 class OnnxSession(Session):

@@ -55,7 +55,7 @@ class DetectorModule(pl.LightningModule):
         precision = None if settings.ranges is None else bundle.precision
         learned = settings.ranges == "learned"
         network = network_of(bundle.cfg, bundle.weights, precision, learned)
-        self.network = network.to(memory_format=torch.channels_last).train()
+        self.network = network.channels_last().train()
         self.kept_zeros = KeptZeros(network) if settings.keep_zeros else None
         self.cfg = bundle.cfg
         self.settings, self.guidance, self.score = settings, guidance, score

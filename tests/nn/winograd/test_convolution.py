@@ -142,6 +142,23 @@ def test_a_kept_kernel_is_the_layer_s():
         assert differs(x) < 1e-12
 
 
+def test_a_kernel_of_inference_mode_may_change():
+    convolution = WinogradConvolution(4)
+    with torch.inference_mode():
+        x, weight, bias = layer(1, 4, 4, (8, 8), torch.float64)
+        before = convolution(x, weight, bias, 1)
+        weight.mul_(2)
+        bias.mul_(2)
+        torch.testing.assert_close(convolution(x, weight, bias, 1), 2 * before)
+
+
+@pytest.mark.parametrize("tile", TILES)
+def test_of_no_image_there_is_no_map(tile):
+    x, weight, bias = layer(0, 3, 5, (9, 6), torch.float32)
+    found = winograd_conv2d(x, weight, bias, 1, tile)
+    assert found.shape == F.conv2d(x, weight, bias, padding=1).shape == (0, 5, 9, 6)
+
+
 @pytest.mark.parametrize(
     ("x", "weight", "padding"),
     [

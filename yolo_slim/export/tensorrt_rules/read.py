@@ -15,6 +15,9 @@ from yolo_slim.export.tensorrt_rules.node import OWN_DOMAINS, graphs_of, text
 MAX_BYTES = (1 << 31) - 1
 """Protobuf's own limit; nothing larger can be asked for shapes."""
 
+MAX_DIGITS = 20
+"""Of a place in a file: more than any file has bytes, and fewer than Python refuses to read."""
+
 
 def read_model(path: Path) -> onnx.ModelProto:
     """The model, with the numbers that it keeps in other files.
@@ -88,7 +91,8 @@ def _place(folder: Path, location: str) -> Path | None:
 
 
 def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    is_whole = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    return int(text) if is_whole else None
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:

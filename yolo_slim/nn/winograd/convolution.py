@@ -45,6 +45,9 @@ class WinogradConvolution:
                 f"x {list(x.shape)}, padding {padding_px}, weight {list(weight.shape)}: expected a "
                 f"kernel [K, {channels}, 3, 3], and with its padding a map of 3 x 3 or more"
             )
+        if not images:
+            empty = x.new_empty(0, filters, height, width)
+            return empty.contiguous(memory_format=torch.channels_last)
         rows, columns = -(-height // m), -(-width // m)
         parts = blocks(images, rows, columns, channels, filters)
         constants = matrices(m, torch.promote_types(x.dtype, torch.float32), x.device)
@@ -115,5 +118,6 @@ def _mark(tensor: Tensor | None) -> object:
     """Differs once a tensor was moved or written into."""
     if tensor is None:
         return None
-    version = None if tensor.is_inference() else tensor._version
-    return tensor.data_ptr(), version, tensor.dtype, tensor.device
+    if tensor.is_inference():
+        return object()  # nobody counts its changes: it differs each time
+    return tensor.data_ptr(), tensor._version, tensor.dtype, tensor.device
