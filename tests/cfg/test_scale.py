@@ -97,6 +97,13 @@ def test_what_is_a_unit(text, units):
     assert [(g.start, g.length, g.count) for g in unit_groups(cfg)] == units
 
 
+@pytest.mark.parametrize("between", ["", "[dropout]\n", "[activation]\nactivation=linear\n"])
+def test_what_a_head_reads_is_no_unit_whatever_lies_between(between):
+    yolo = "[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\n"
+    cfg = parse(NET + 3 * conv(14) + between + yolo)
+    assert [(g.start, g.length, g.count) for g in unit_groups(cfg)] == [(1, 1, 1)]
+
+
 def test_units_of_the_zoo_are_the_blocks_of_the_papers():
     def counts(name):
         return [(group.length, group.count) for group in unit_groups(build(name))]
