@@ -1,6 +1,6 @@
 """What a teacher is worth where few pictures have labels.
 
-    YOLO_SLIM_RUNS=~/runs python benchmarks/few_labels.py     # 45 minutes on two cores
+    YOLO_SLIM_RUNS=~/runs python benchmarks/few_labels.py     # 40 minutes on two cores
 
 Blood cells at 256 px. The teacher has learned from all 300 training pictures; the student sees the
 labels of every tenth alone. Alone, it learns from those 30; together, from the same 30 and the
@@ -21,7 +21,7 @@ from from_scratch import CBC, HERE, OURS, run
 from yolo_slim.pipeline.step_folder import ARMS_TABLE
 
 CSV = HERE / "few-labels.csv"
-EVERY, SIZE, TEACHER_EPOCHS = 10, 256, 40
+EVERY, SIZE, TEACHER_EPOCHS = 10, 256, 30
 
 RECIPE = """
 title = "Few labels"
@@ -49,7 +49,7 @@ anchors = "fit"
 iou_thresh = 0.3
 scale_x_y = 2.0
 [compare.train]
-epochs = 100
+epochs = 60
 batch_size = 8
 lr = 4e-3
 objectness = "iou"
@@ -67,7 +67,7 @@ name = "separate"
 teacher = "model"
 loss = "overhaul"
 method = "separate"
-feature_epochs = 20
+feature_epochs = 12
 """
 
 
