@@ -75,6 +75,7 @@ ARMS = [
         ("yolo_slim", "yolov3", 50),
         ("yolo_slim", "yolov3-tiny", 50),
         ("yolo_slim", "yolov3-lite-mobilenetv2", 50),
+        ("yolo_slim", "yolov3-lite-mobilenetv2", 100),
         ("ultralytics", "yolo11n.yaml", 100),
         ("ultralytics", "yolov3-tiny.yaml", 100),
     )
