@@ -179,8 +179,9 @@ def test_a_recipe_says_the_same(tmp_path):
             read_recipe(path)
 
 
-def test_more_layers_than_there_are_are_told_before_any_training(tmp_path, capsys):
-    (tmp_path / "r.toml").write_text(HEAD + TRAIN + PRUNE + "layers = 7\n")
+def test_more_layers_than_there_are_are_told_before_any_training(tmp_path, digits, capsys):
+    head = HEAD.replace("digits = true", f'description = "{digits}"')
+    (tmp_path / "r.toml").write_text(head + TRAIN + PRUNE + "layers = 7\n")
     assert status(f"compress {tmp_path / 'r.toml'} --out {tmp_path / 'run'}") == 2
     told = capsys.readouterr().err
     assert "step 2 (b)" in told and "ask for 1 to 6" in told
