@@ -19,22 +19,26 @@ def drawn(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_partial_l2_is_the_loop():
+@pytest.mark.parametrize("partial", [True, False])
+def test_partial_l2_and_its_slopes_are_the_loop(partial):
     student, target = drawn(0, 2, 3, 4, 5), drawn(1, 2, 3, 4, 5)
     target[0, 0, 0, 0] = student[0, 0, 0, 0] = -0.5
     target[0, 0, 0, 1] = 0.0
-    found = partial_l2(student, target)
+    found = partial_l2(student.requires_grad_(), target, partial)
+    found.backward()
+    total, n = 0.0, student.numel()
     for place in torch.cartesian_prod(*(torch.arange(n) for n in student.shape)).tolist():
         s, t = student[tuple(place)].item(), target[tuple(place)].item()
-        expected = 0.0 if s <= t <= 0 else (s - t) ** 2
-        assert found[tuple(place)].item() == pytest.approx(expected, abs=1e-15)
-    assert torch.equal(partial_l2(student, target, partial=False), (student - target) ** 2)
+        away = 0.0 if partial and s <= t <= 0 else s - t
+        total += away**2
+        assert student.grad[tuple(place)].item() == pytest.approx(2 * away / n, abs=1e-15)
+    assert found.item() == pytest.approx(total / n, rel=1e-12)
 
 
 def test_below_the_margin_the_student_is_not_pulled():
     student = torch.tensor([-2.0, -0.5, 0.5]).requires_grad_()
     target = teacher_transform(torch.full((1, 1, 1, 3), -9.0), torch.tensor([-1.0])).flatten()
-    partial_l2(student, target).sum().backward()
+    (3 * partial_l2(student, target)).backward()
     assert student.grad.tolist() == [0.0, 1.0, 3.0]
 
 

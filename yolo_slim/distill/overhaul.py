@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from yolo_slim.distill.taps import Pair
 
@@ -16,14 +17,17 @@ def teacher_transform(teacher: Tensor, margins: Tensor) -> Tensor:
 
 
 def partial_l2(student: Tensor, target: Tensor, partial: bool = True) -> Tensor:
-    """Squared differences, 0 where student <= target <= 0: there the activation hears neither.
+    """The mean of squared differences, 0 where student <= target <= 0: there the activation hears
+    neither.
 
-    partial: False counts those, too. Both of one shape, which the result has.
+    partial: False counts those, too. Both of one shape.
     """
-    squares = (student - target).square()
-    if not partial:
-        return squares
-    return squares.masked_fill((student <= target) & (target <= 0), 0.0)
+    if partial:
+        # Such a target is the student itself: without a mask each map is read once less, forwards
+        # and backwards.
+        with torch.no_grad():
+            target = torch.where(target > 0, target, torch.minimum(student, target))
+    return functional.mse_loss(student, target)
 
 
 class Connector(nn.Sequential):
@@ -60,12 +64,12 @@ def overhaul_loss(
     student: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[float],
     partial: bool = True,
 ) -> Tensor:  # fmt: skip
-    """sum over pairs of weight * mean over all elements of `partial_l2`.
+    """sum over pairs of weight * `partial_l2`.
 
     The mean in place of the published sum: a map counts by its weight, not by its size.
     """
     terms = [
-        weight * partial_l2(mine, target, partial).mean()
+        weight * partial_l2(mine, target, partial)
         for mine, target, weight in zip(student, targets, weights, strict=True)
     ]
     return torch.stack(terms).sum()
