@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from cut_pieces import ADD, BARE, BY_GAMMA, CONV, END, NET, SMALL
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Conv, couple, parse
@@ -25,14 +26,7 @@ from yolo_slim.prune.plan import UNSCORED
 from yolo_slim.prune.scores import Scoring, score_classes
 from yolo_slim.zoo import build
 
-NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
-CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\npad=1\nactivation=leaky\n"
-END = "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
-ADD = "[shortcut]\nfrom=-2\nactivation=linear\n"
 RAW = Scoring("gamma")
-BY_GAMMA = Scoring("gamma", normalize="layer")
-BARE = Limits(layer_keep=0)
-SMALL = NET + CONV.format(12) + CONV.format(8) + CONV.format(8) + ADD + CONV.format(6) + END
 
 
 @pytest.fixture

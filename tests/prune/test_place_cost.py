@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cut_pieces import BARE, BY_GAMMA, SMALL
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, Conv, couple, parse, totals
@@ -14,16 +15,7 @@ from yolo_slim.prune.place import (
     plan_ratio,
     plan_target,
 )
-from yolo_slim.prune.scores import Scoring
 from yolo_slim.zoo import build
-
-NET = "[net]\nwidth=16\nheight=16\nchannels=3\n"
-CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\npad=1\nactivation=leaky\n"
-END = "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n"
-ADD = "[shortcut]\nfrom=-2\nactivation=linear\n"
-BY_GAMMA = Scoring("gamma", normalize="layer")
-BARE = Limits(layer_keep=0)
-SMALL = NET + CONV.format(12) + CONV.format(8) + CONV.format(8) + ADD + CONV.format(6) + END
 
 
 def every_cut(bundle: Bundle, limits: Limits) -> list[Cfg]:
