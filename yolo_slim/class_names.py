@@ -12,3 +12,20 @@ def unique_names(names: Sequence[str]) -> list[str]:
     ['cat (0)', 'dog', 'cat (2)']
     """
     return [f"{name} ({k})" if names.count(name) > 1 else name for k, name in enumerate(names)]
+
+
+SYNONYMS = {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv"}
+"""What Pascal VOC and Darknet's coco.names call classes of COCO."""
+
+
+def class_key(name: str) -> str:
+    """The same for names that mean the same class: case, blanks, hyphens and underscores do not
+    count, nor whether it is VOC's word or COCO's.
+
+    >>> class_key("Potted plant") == class_key("pottedplant")
+    True
+    >>> class_key("motorbike") == class_key("motorcycle")
+    True
+    """
+    plain = "".join(letter for letter in name.casefold() if letter not in " -_")
+    return SYNONYMS.get(plain, plain)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, Conv, with_classes
+from yolo_slim.class_names import class_key
 from yolo_slim.errors import InputError
 from yolo_slim.weights import random_weights
 
@@ -14,7 +15,7 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
     """The detector with one output for each of `class_names`, and a sentence on what was kept.
 
     Of each head's last convolution the rows of x, y, w, h and objectness are kept. The row of a
-    class is that of the class of the same name, whatever its case; without one it starts anew, as
+    class is that of the class of the same name (see class_key); without one it starts anew, as
     in an untrained network.
 
     Raises InputError for heads that do not read a convolution with a kernel and bias of its own.
@@ -22,9 +23,9 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
     _require_own_biases(bundle.cfg)
     names = tuple(class_names)
     new_cfg = with_classes(bundle.cfg, len(names))
-    old_of = {name.casefold(): k for k, name in enumerate(bundle.class_names)}
-    same = [(new, old_of[name.casefold()]) for new, name in enumerate(names)
-            if name.casefold() in old_of]  # fmt: skip
+    old_of = {class_key(name): k for k, name in enumerate(bundle.class_names)}
+    same = [(new, old_of[class_key(name)]) for new, name in enumerate(names)
+            if class_key(name) in old_of]  # fmt: skip
     fresh = random_weights(new_cfg, seed)
     weights = dict(bundle.weights)
     for head, yolo in zip(bundle.cfg.head_indices, bundle.cfg.yolos, strict=True):
