@@ -262,3 +262,10 @@ def test_a_folded_bundle_refuses_what_needs_gamma(random_bundle):
     folded = fold_batchnorm(random_bundle(build("yolov3-nano", 2, 32)))
     with pytest.raises(InputError, match="sparsify needs BatchNorm"):
         folded.require_batchnorm("sparsify")
+
+
+def test_a_quantized_bundle_without_its_ranges_is_refused(tmp_path, random_bundle):
+    bundle = random_bundle(build("yolov3-nano", 2, 64)).then("quantize", {})
+    bundle.save(tmp_path / "b")
+    with pytest.raises(BundleError, match=r"precision\.json is not there, and the model was quant"):
+        load_bundle(tmp_path / "b")

@@ -18,7 +18,7 @@ from yolo_slim.files import whole_folder
 from yolo_slim.precision import Precision
 from yolo_slim.weights import Weights, check_weights
 
-CFG, WEIGHTS, PRECISION, NAMES, HISTORY = (
+FILES = CFG, WEIGHTS, PRECISION, NAMES, HISTORY = (
     "model.cfg", "model.safetensors", "precision.json", "names.txt", "history.json",
 )  # fmt: skip
 
@@ -129,7 +129,12 @@ def load_bundle(path: Path) -> Bundle:
     if (path / PRECISION).is_file():
         precision = Precision.from_json(_text(path / PRECISION), str(path / PRECISION))
         _check_precision(cfg, precision, str(path / PRECISION))
-    return Bundle(cfg, weights, precision, _read_history(path / HISTORY), read_names(path / NAMES))
+    history = _read_history(path / HISTORY)
+    if precision is None and any(event.verb == "quantize" for event in history):
+        raise BundleError(
+            f"{path / PRECISION} is not there, and the model was quantized: quantize it again"
+        )
+    return Bundle(cfg, weights, precision, history, read_names(path / NAMES))
 
 
 def read_names(path: Path) -> tuple[str, ...]:

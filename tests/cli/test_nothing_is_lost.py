@@ -91,6 +91,17 @@ REFUSED = {
     "a bundle by prune in a run": ("prune run --out run/bundle", "run/bundle"),
     "a bundle by quantize": ("quantize model --out model " + TWO, "model/history.json"),
     "a bundle by train": ("train run --epochs 1 --out run " + TWO, "run/bundle"),
+    "a picture by the first batch": (
+        "train yolov3-nano --size 64 --epochs 1 --out x --show-batch pictures/a.jpg " + TWO,
+        "pictures/a.jpg, which this command reads"),
+    "a run in a bundle": (
+        "train yolov3-nano --size 64 --epochs 1 --out model " + TWO, "model is a bundle, and"),
+    "a cfg of another bundle": (
+        "scale yolov3-nano --phi -1 --out model/model.cfg", "model/model.cfg is part of the"),
+    "weights by a table": (
+        "profile my.cfg --weights my.weights --markdown model/model.safetensors", "is part of the"),
+    "a recipe by a table": (
+        "profile my.cfg --weights my.weights --markdown recipe.toml", "is no table of profile"),
     "the folder of a cfg": ("convert other/model.cfg --weights my.weights --out other", "other"),
     "annotations by json": ("evaluate model --json two.json " + TWO, "two.json"),
     "a file that is no graph": ("export_onnx model --out graph.txt", ".onnx"),

@@ -116,7 +116,7 @@ def test_every_rule_is_of_an_option_that_there_is():
     [
         ("", "removes whole blocks: say how many with --layers, or how fast it is to be with"),
         ("--target-latency-ms 5 --adapt", "removes blocks alone: leave out --adapt, or it"),
-        ("--target-latency-ms 5 --layers 1", "blocks alone: leave out --target-latency-ms, or it"),
+        ("--target-latency-ms 5 --layers 1", "name --layers or --target-latency-ms, not both"),
         ("--target-latency-ms 5 --importance l1", "--importance does nothing here"),
         ("--layers 1 --ratio 0.3", "removes blocks alone: leave out --ratio, or it"),
         ("--layers 1 --select 0.3", "removes blocks alone: leave out --select, or it"),

@@ -245,3 +245,10 @@ def test_layers_alone_are_a_granularity(tmp_path):
     (tmp_path / "r.toml").write_text(HEAD + TRAIN + layers + "ratio = 0.5\n")
     with pytest.raises(RecipeError, match="removes blocks alone: leave out ratio"):
         read_recipe(tmp_path / "r.toml")
+
+
+def test_one_fault_is_told_as_one(tmp_path):
+    (tmp_path / "r.toml").write_text(HEAD + TRAIN + "close_mosaic = 500\n")
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(tmp_path / "r.toml")
+    assert "--close-mosaic 500" in str(caught.value) and "more)" not in str(caught.value)

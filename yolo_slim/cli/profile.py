@@ -25,7 +25,7 @@ from yolo_slim.cli.options import (
     tile_choice,
     write_json,
 )
-from yolo_slim.cli.targets import check_file
+from yolo_slim.cli.targets import check_file, check_table
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.files import whole_file
@@ -82,7 +82,7 @@ def profile(
     sources |= {other: ModelSource(other, size_px=size) for other in beside}
     read = [path for source in sources.values() for path in source.files]
     check_file(json, read, only_json=True)
-    check_file(markdown, read)
+    check_table(markdown, [*read, json])
     with tempfile.TemporaryDirectory() as folder:
         openers: dict[tuple[str, str], Opener] = {}
         cfgs: dict[str, Cfg] = {}

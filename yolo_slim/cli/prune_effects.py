@@ -70,14 +70,14 @@ NO_ZEROS = Need(
 )
 CHANNELS = Need(
     lambda w: w.cuts_channels,
-    "it is for channels that go, and no --ratio or other target says how many",
+    "it is for channels that go, and no --ratio or other target says how many of them",
 )
 MULTIPLES = Need(lambda w: w.step.multiple > 1, "it is for --multiple above 1")
 FLOOR = Need(
     lambda w: w.has_floor,
     "it is for channels that go, for --select, and for zeros --within network",
 )
-LAYERS = Need(lambda w: w.step.ranks_layers, "it is for --layers")
+LAYERS = Need(lambda w: w.step.ranks_layers, "it is for --layers, or --granularity layer")
 BESIDE = Need(
     lambda w: (
         bool(channel_placements(w.step)) or w.step.select is not None or w.step.zeroed is not None

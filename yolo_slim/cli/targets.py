@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from yolo_slim.bundle import FILES as BUNDLE_FILES
 from yolo_slim.bundle import Bundle, is_bundle, require_replaceable
 from yolo_slim.cli.json_target import require_json_target
 from yolo_slim.cli.options import console
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
+from yolo_slim.report.sections import TITLES
 from yolo_slim.report.shell import is_page
+
+TABLE_HEAD = f"| {TITLES[0]} |".encode()
 
 
 def check_file(
     target: Path | None, sources: Iterable[Path | None], only_json: bool = False
 ) -> None:
-    """Raises InputError where `target` is a source of the command or a folder, OSError where it
-    cannot be written. No target is fine.
+    """Raises InputError where `target` is a source of the command, a folder or a file of a bundle,
+    OSError where it cannot be written. No target is fine.
 
     only_json: what is there already may be replaced only as json_target.py says.
     """
@@ -26,6 +30,10 @@ def check_file(
     if target.is_dir():
         raise InputError(f"{target} is a folder; expected the name of a file to write")
     require_kept([target], sources)
+    if target.name in BUNDLE_FILES and is_bundle(target.parent):
+        raise InputError(
+            f"{target} is part of the bundle {target.parent} and is kept: choose another place"
+        )
     require_writable(target)
     if only_json:
         require_json_target(target)
@@ -41,6 +49,19 @@ def check_page(target: Path) -> None:
             f"{target} exists and is no page of yolo_slim: nothing was written; choose another "
             "--out"
         )
+
+
+def check_table(target: Path | None, sources: Iterable[Path | None]) -> None:
+    """The same for a table in Markdown, which may take the place of one, or of an empty file."""
+    check_file(target, sources)
+    if target is None or not target.is_file():
+        return
+    if not (content := target.read_bytes()).strip() or content.startswith(TABLE_HEAD):
+        return
+    raise InputError(
+        f"{target} exists and is no table of profile: nothing was written; choose another "
+        "--markdown"
+    )
 
 
 def check_bundle(target: Path, sources: Iterable[Path | None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle
+from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, is_bundle
 from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh, with_scale_x_y
 from yolo_slim.cli.options import (
     console,
@@ -75,6 +75,8 @@ def _require_free(asked: Request) -> None:
     out = asked.out
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; expected the name of a folder to make")
+    if is_bundle(out):
+        raise InputError(f"{out} is a bundle, and a run has one in it: choose another --out")
     if asked.begun and not asked.resume and is_first_process():
         raise InputError(
             f"{out} holds a training already: --resume goes on, or choose another --out"
@@ -119,6 +121,9 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
     val_data = dataset(asked.data, None, None, "val") if asked.data is not None else None
     if val_data is not None:
         require_boxes(val_data)
+    if asked.show_batch is not None:
+        samples = [*train_data.samples, *(val_data.samples if val_data else ())]
+        check_file(asked.show_batch, [asked.data, *(sample.path for sample in samples)])
     bundle = _start(asked, source, train_data)
     settings = settings_of(bundle.cfg, asked.settings, asked.loss)
     teacher = _teacher(asked)

@@ -123,7 +123,9 @@ def require_target(step: _Asked, spelled: Spelling = str) -> None:
                 f"{asked} removes whole blocks: say how many with {spelled('layers')}, or how fast "
                 f"it is to be with {spelled(latency)}"
             )
-        allowed = [latency] if step.layers is None else []
+        if step.layers is not None and latency in named:
+            raise ValueError(f"name {spelled('layers')} or {spelled(latency)}, not both")
+        allowed = [latency]
         others = {"select": step.select is not None, "adapt": step.adapt}
         for name in (*named, *(name for name, given in others.items() if given)):
             if name not in allowed:

@@ -146,7 +146,7 @@ def _layers_to(done: Pruned, step: PruneStep, around: Surroundings, target_ms: f
     with around.progress("networks with fewer layers timed") as advance:
         clock.advance = advance
         plan = plan_layers_to(
-            done.bundle, clock, target_ms, _rank(step, around), tell="{:.3g} ms".format
+            done.bundle, clock, target_ms, _rank(step, around), tell="{:.4g} ms".format
         )
     if not plan.dropped:
         remark = f"no layer went: {clock(done.bundle.cfg):.3g} ms meet the target without any"

@@ -57,9 +57,11 @@ def read_recipe(path: Path) -> Recipe:
 def _first_fault(error: ValidationError) -> str:
     # A misspelt key is the cause, the missing one its consequence: the cause is told.
     faults = error.errors()
+    # An item with a fault is none: that a list is too short then is no fault of its own.
+    faults = [f for f in faults if f["type"] != "too_short"] or faults
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     place = [str(p + 1) if isinstance(p, int) else p for p in fault["loc"]]
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     text = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         known = _known_keys(place)

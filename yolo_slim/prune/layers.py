@@ -68,7 +68,7 @@ def plan_layers_to(
     if whole > target and least > target:
         raise InputError(
             f"{tell(target)} cannot be reached by layers alone: without all {len(blocks)} blocks "
-            f"that could go it is {tell(least)}; ask for more, or cut channels, too"
+            f"that could go it is {tell(least)}; allow that much, or cut channels, too"
         )
     plan = plan_layers(bundle, len(blocks), rank)
     missed, met = (-1, 0) if whole <= target else (0, len(blocks))
