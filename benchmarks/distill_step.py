@@ -30,7 +30,7 @@ from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
 CSV = HERE / "distill-step.csv"
-SIZE, BATCH, ROUNDS, STEPS = 256, 8, 3, 20
+SIZE, BATCH, ROUNDS, STEPS = 256, 8, 2, 12
 PAIRS = [
     ("yolov3-lite-mobilenetv2", "yolov3-tiny"),
     ("yolov3-tiny", "yolov3-lite-mobilenetv2"),
