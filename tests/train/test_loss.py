@@ -10,7 +10,7 @@ import torch
 
 from yolo_slim.cfg import Cfg, Yolo
 from yolo_slim.errors import InputError
-from yolo_slim.nn.overlap import best_overlap
+from yolo_slim.nn.overlap import best_overlap, best_overlaps
 from yolo_slim.train.loss import LossSettings, detection_loss
 from yolo_slim.train.schedule import FINAL_SHARE, lr_share, lr_sum
 from yolo_slim.train.settings import TrainSettings
@@ -76,6 +76,9 @@ def test_best_overlap_looks_at_its_own_image():
     boxes = torch.tensor([[[0.0, 0, 10, 10]], [[0, 0, 10, 10]]])
     targets = torch.tensor([[0, 0, 0, 0, 10, 5], [0, 0, 50, 50, 60, 60], [2, 0, 0, 0, 10, 10]])
     assert best_overlap(boxes, targets).tolist() == [[0.5], [0.0]]
+    some = boxes[[1, 0, 1], 0]
+    assert best_overlaps(some, torch.tensor([1, 0, 2]), targets).tolist() == [0.0, 0.5, 1.0]
+    assert best_overlaps(some[:0], torch.zeros(0), targets).tolist() == []
 
 
 def perfect(cfg: Cfg, box: list[float], sure: float = 14.0) -> list[torch.Tensor]:

@@ -13,7 +13,7 @@ from torchvision.ops import box_iou, generalized_box_iou_loss
 from yolo_slim.cfg import Cfg, Yolo, infer_shapes
 from yolo_slim.errors import InputError
 from yolo_slim.nn.decode import decode_boxes, not_half, split_raw
-from yolo_slim.nn.overlap import best_overlap
+from yolo_slim.nn.overlap import best_overlaps
 from yolo_slim.processes import mean_over_processes
 
 ALIKE = 0.5
@@ -114,12 +114,12 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
 
 def _box_term(mine: Tensor, theirs: Tensor, believed: Tensor, targets: Tensor) -> Tensor:
     """Boxes [B, A, H, W, 4] and objectness [B, A, H, W] -> a sum."""
+    looked = believed > SEEN  # few of all cells: the others' boxes are compared with nothing
+    images, ours, others = looked.nonzero()[:, 0], mine[looked], theirs[looked]
     with torch.no_grad():
-        looked = believed > SEEN
-        flat = [boxes.flatten(1, 3) for boxes in (mine, theirs)]
-        ours, other = (best_overlap(boxes, targets).view(believed.shape) for boxes in flat)
-        weight = (believed * (other >= ours))[looked]
-    apart: Tensor = generalized_box_iou_loss(mine[looked], theirs[looked])
+        no_worse = best_overlaps(others, images, targets) >= best_overlaps(ours, images, targets)
+        weight = believed[looked] * no_worse
+    apart: Tensor = generalized_box_iou_loss(ours, others)
     return (weight * apart).sum()
 
 

@@ -23,3 +23,14 @@ def best_overlap(boxes_xyxy: Tensor, targets: Tensor) -> Tensor:
         if len(objects):
             best[image] = box_iou(boxes_xyxy[image], objects).amax(dim=1)
     return best
+
+
+def best_overlaps(boxes_xyxy: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+    """The same of boxes [N, 4] from anywhere, images [N]: that each is of -> [N]."""
+    best = boxes_xyxy.new_zeros(len(boxes_xyxy))
+    for image in images.unique().tolist():
+        here = images == image
+        objects = targets[targets[:, 0] == image, 2:6]
+        if len(objects):
+            best[here] = box_iou(boxes_xyxy[here], objects).amax(dim=1)
+    return best
