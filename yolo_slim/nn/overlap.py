@@ -28,7 +28,7 @@ def best_overlap(boxes_xyxy: Tensor, targets: Tensor) -> Tensor:
 def best_overlaps(boxes_xyxy: Tensor, images: Tensor, targets: Tensor) -> Tensor:
     """The same of boxes [N, 4] from anywhere, images [N]: that each is of -> [N]."""
     best = boxes_xyxy.new_zeros(len(boxes_xyxy))
-    for image in images.unique().tolist():
+    for image in sorted(set(images.tolist())):
         here = images == image
         objects = targets[targets[:, 0] == image, 2:6]
         if len(objects):
