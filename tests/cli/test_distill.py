@@ -78,6 +78,7 @@ def test_separate_learns_from_pictures_without_labels(place, monkeypatch):
     assert status(f"{how} --resume") == 0
 
 
+@pytest.mark.slow
 def test_stopped_in_the_first_stage_it_goes_on_from_there(place, capsys, monkeypatch):
     how = f"{DISTILL} --method separate --feature-epochs 2"
     step = DetectorModule.training_step

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from command_line import status, told
+from core_zoo import by_night
 from made_sets import boxed_pictures
 
 from yolo_slim.bundle import Bundle, load_bundle
@@ -146,7 +147,7 @@ def test_an_unreachable_drop_is_told(place, monkeypatch, capsys):
     assert not (place / "t").exists()
 
 
-@pytest.mark.parametrize("ranges", ["frozen", "learned"])
+@pytest.mark.parametrize("ranges", ["learned", *by_night("frozen")])
 def test_training_with_the_rounding(ranges, place):
     assert status(f"{QAT} --ranges {ranges}") == 0
     calibrated, trained = load_bundle(place / "t/calibrated"), load_bundle(place / "t/bundle")
@@ -207,6 +208,7 @@ def test_a_stopped_training_goes_on(place, monkeypatch, capsys):
     assert all((resumed.weights[k] == whole.weights[k]).all() for k in whole.weights)
 
 
+@pytest.mark.slow
 def test_stopped_before_the_first_state_it_starts_again_either_way(place, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from core_zoo import by_night
 from detectors import READ_STEMS
 
 from yolo_slim.cfg import Connected, Conv, Local, read_cfg, resize
@@ -21,7 +22,8 @@ REAL = [
     "weights/mobilenet-yolo/MobileNetV2-YOLOv3-Nano/COCO/MobileNetV2-YOLOv3-Nano-coco",
 ]
 RANDOM = [
-    "pjreddie/yolov3-tiny", "pjreddie/yolov3", "pjreddie/yolov3-spp", "AlexeyAB/yolov4-tiny",
+    "pjreddie/yolov3-tiny", "AlexeyAB/yolov4-tiny",
+    *by_night("pjreddie/yolov3", "pjreddie/yolov3-spp"),
     "pjreddie/yolov2-voc",  # reorg
     "AlexeyAB/yolov7-tiny",  # new_coords
     "AlexeyAB/enet-coco",  # squeeze-and-excitation

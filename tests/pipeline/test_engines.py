@@ -191,7 +191,7 @@ def test_half_precision_computes_nearly_the_same(told, small, tmp_path):
 
 def test_a_bundle_is_what_it_is_unless_asked(small, tmp_path):
     small.save(tmp_path / "int8")
-    replace(small, precision=None).save(tmp_path / "float")
+    replace(small, precision=None, history=()).save(tmp_path / "float")
     found = {
         name: graph_of(ModelSource(str(tmp_path / name)), None, "fp32", False).precision
         for name in ("int8", "float")

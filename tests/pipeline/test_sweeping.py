@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from core_zoo import by_night
 
 from yolo_slim.bundle import load_bundle
 from yolo_slim.cfg import Conv, couple, totals
@@ -129,7 +130,7 @@ def test_taylor_asks_the_loss_on_images(place, digits, capsys):
     assert found.cfg != load_bundle(place / "g").cfg
 
 
-@pytest.mark.parametrize("adapt", ["", "--adapt --data {digits}"])
+@pytest.mark.parametrize("adapt", ["", *by_night("--adapt --data {digits}")])
 def test_a_latency_is_reached(adapt, place, digits, by_size, capsys):
     whole = float(totals(load_bundle(place / "model").cfg).macs)
     command = f"prune model --target-latency-ms {0.7 * whole} {adapt.format(digits=digits)} --out"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from core_zoo import COMPUTED
+from core_zoo import COMPUTED, by_night
 from detectors import READ_STEMS
 from kitchen_sink import SMALL_NETWORKS
 
@@ -39,8 +39,8 @@ from yolo_slim.zoo import build
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SPECIAL = [
     "cfg/AlexeyAB/yolov4-tiny", "cfg/AlexeyAB/enet-coco", "cfg/AlexeyAB/yolov3-tiny-prn",
-    "cfg/AlexeyAB/csresnext50-panet-spp", "cfg/yolo-fastest/yolo-fastest-1.1",
-    "cfg/mobilenet-yolo/yoloface-500k-v2",
+    "cfg/yolo-fastest/yolo-fastest-1.1", "cfg/mobilenet-yolo/yoloface-500k-v2",
+    *by_night("cfg/AlexeyAB/csresnext50-panet-spp"),
 ]  # fmt: skip
 
 BY_GAMMA = Scoring("gamma", normalize="layer")
@@ -116,7 +116,7 @@ def test_take_is_mask_for_any_plan_on_the_zoo(name, seed, lively_bundle, lively_
 @pytest.mark.parametrize(
     "ratio", [0.1, 0.6, 0.95, *(pytest.param(r, marks=pytest.mark.slow) for r in (0.3, 0.8))]
 )
-@pytest.mark.parametrize("name", ["yolov3-nano", "yolov3-mobilenetv2"])
+@pytest.mark.parametrize("name", ["yolov3-nano", *by_night("yolov3-mobilenetv2")])
 def test_take_is_mask_for_any_share(name, ratio, lively_bundle, lively_images):
     cfg = build(name, 2, 64)
     plan = random_plan(cfg, 5, ratio)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from core_zoo import by_night
 
 from yolo_slim.cfg import Conv, parse, totals
 from yolo_slim.errors import InputError
@@ -66,7 +67,7 @@ def test_between_measured_widths_lies_a_straight_line(filters):
 
 
 @pytest.mark.parametrize("multiple", [1, 8])
-@pytest.mark.parametrize("share", [0.7, 0.3])
+@pytest.mark.parametrize("share", [0.7, *by_night(0.3)])
 def test_the_target_is_met_step_by_step_and_what_costs_nothing_goes_first(bundle, share, multiple):
     whole = conv_macs(bundle.cfg)
 

@@ -9,6 +9,7 @@ from io import StringIO
 import numpy as np
 import pytest
 import torch
+from core_zoo import by_night
 from rich.console import Console
 from sparse_training import TINY, Pictures, trained
 
@@ -231,8 +232,10 @@ def test_gammas_of_channels_that_cannot_go_are_left_alone():
     "how",
     [
         SparsitySettings("local", 0.6, "macs", "group"),
-        SparsitySettings("global", step="sign"),
-        SparsitySettings("local", penalty="group", patience=1),
+        *by_night(
+            SparsitySettings("global", step="sign"),
+            SparsitySettings("local", penalty="group", patience=1),
+        ),
     ],
 )
 def test_a_resumed_training_ends_as_an_undisturbed_one(how, tmp_path, monkeypatch, random_bundle):
