@@ -62,17 +62,13 @@ class Sent:
     @classmethod
     def nothing(cls, channels: int) -> Sent:
         """No channel is dropped."""
-        return cls._still(torch.zeros(channels))
+        zeros = torch.zeros(channels)
+        return cls.normal(zeros, zeros)
 
     @classmethod
     def unknown(cls, channels: int) -> Sent:
         zeros = torch.zeros(channels)
         return cls(zeros, zeros, zeros.bool())
-
-    @classmethod
-    def _still(cls, values: Tensor) -> Sent:
-        """The same everywhere."""
-        return cls(values, torch.zeros_like(values), torch.ones_like(values, dtype=torch.bool))
 
     @classmethod
     def normal(cls, mean: Tensor, std: Tensor) -> Sent:
