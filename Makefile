@@ -2,20 +2,21 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Most of what is installed is never imported: what is, is compiled then.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 RUN ?= runs/digits
 # A process a core, each with one thread: most tests are too small for two.
 PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n auto --dist worksteal
 
-.PHONY: demo test check fix slow clean
+.PHONY: demo test suite check fix slow clean
 
 demo: $(VENV)/.installed
 	$(BIN)/yolo-slim compress recipes/digits.toml --out $(RUN)
 	@echo "The report lies at $(RUN)/report.html"
 
-test: $(VENV)/.installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+test: check suite
+
+suite: $(VENV)/.installed-test
 	$(PYTEST) -q
 
 slow: $(VENV)/.installed-test
@@ -34,11 +35,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(INSTALL) -e ".[test]"
 	@touch $@ $(VENV)/.installed
 
 clean:

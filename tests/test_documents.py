@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import typer
 from documented import commands
 from typer.core import TyperGroup
 
-from yolo_slim.cli.app import app
+from yolo_slim.cli.app import app_of
 from yolo_slim.cli.usage import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED = re.compile(r"\]\((?!https?:)(?P<path>[^)#]+)")
 
 
-whole = cache(partial(typer.main.get_command, app))
+whole = cache(lambda: typer.main.get_command(app_of()))
 
 
 def parse(words: list[str]) -> None:

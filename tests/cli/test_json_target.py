@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import totals
-from yolo_slim.cli.app import app
+from yolo_slim.cli.app import app_of
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -55,7 +55,7 @@ def test_another_file_is_kept(verb, place, capsys):
 
 
 def test_every_verb_has_json_and_was_asked():
-    commands = dict(get_command(app).commands)
+    commands = dict(get_command(app_of()).commands)
     commands |= {f"data {name}": c for name, c in commands.pop("data").commands.items()}
     found = {name for name, c in commands.items() if any("--json" in p.opts for p in c.params)}
     assert found == commands.keys() == COMMANDS.keys()

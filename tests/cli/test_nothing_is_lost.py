@@ -335,9 +335,9 @@ def test_ctrl_c_in_compress_tells_how_to_go_on(place, capsys, monkeypatch):
 def test_every_option_has_a_help_text():
     from typer.main import get_command
 
-    from yolo_slim.cli.app import app
+    from yolo_slim.cli.app import app_of
 
-    commands = dict(get_command(app).commands)
+    commands = dict(get_command(app_of()).commands)
     commands |= {f"data {name}": c for name, c in commands.pop("data").commands.items()}
     silent = [
         f"{name} {parameter.name}"

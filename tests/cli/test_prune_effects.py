@@ -9,7 +9,7 @@ from command_line import told
 from typer.main import get_command
 
 from yolo_slim.bundle import Bundle, load_bundle
-from yolo_slim.cli.app import app
+from yolo_slim.cli.app import app_of
 from yolo_slim.cli.prune_effects import NEEDS, Wish, require_effects
 from yolo_slim.cli.prune_words import typed_step
 from yolo_slim.cli.step_words import as_option
@@ -107,7 +107,9 @@ def test_a_sweep_asks_data_and_channel_options():
 
 
 def test_every_rule_is_of_an_option_that_there_is():
-    known = {option for p in dict(get_command(app).commands)["prune"].params for option in p.opts}
+    known = {
+        option for p in dict(get_command(app_of()).commands)["prune"].params for option in p.opts
+    }
     assert {as_option(name) for name in NEEDS} <= known
 
 

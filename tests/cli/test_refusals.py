@@ -181,10 +181,17 @@ def test_good_input_is_status_0_and_what_it_writes_can_be_read(place, capsys):
 
 
 def test_a_tool_is_a_door_to_the_same_verb(tmp_path):
-    command = [sys.executable, str(REPOSITORY / "tools" / "zoo.py"), "--json", "zoo.json"]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert all(name in told.stdout for name in names())
-    assert told.stderr == ""
+    command = [sys.executable, str(REPOSITORY / "tools" / "check_onnx.py"), "none.onnx"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert ended.stderr.startswith("error: none.onnx: ")
+
+
+def test_the_zoo_is_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = told("zoo --json zoo.json", capsys)
+    assert status == 0 and err == ""
+    assert all(name in out for name in names())
     document = json.loads((tmp_path / "zoo.json").read_text())
     assert document["yolov3-tiny"] == {"parameters": 8_852_366, "macs": 2_782_480_896}
 

@@ -242,6 +242,7 @@ def test_a_longer_training_is_told_and_temporary_files_go(place, capsys):
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_torch_finds_full_is_one_line(place):
     """As the system says it: no file may grow beyond 300 kB."""
     command = [sys.executable, "-c", "from yolo_slim.cli import main; main()", *TRAIN.split()]

@@ -11,9 +11,9 @@ import torch
 from typer.main import get_command
 
 from yolo_slim.cli import main, zoo
-from yolo_slim.cli.app import app
+from yolo_slim.cli.app import app_of
 
-COMMANDS = dict(get_command(app).commands)
+COMMANDS = dict(get_command(app_of()).commands)
 DATA = COMMANDS.pop("data").commands
 COMMANDS |= {f"data {name}": command for name, command in DATA.items()}
 
@@ -114,3 +114,12 @@ def test_help_shows_every_option_whole_in_80_columns(verb, capsys, monkeypatch):
     assert status == 0
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert names <= set(re.findall(r"--[a-z0-9-]+", shown))
+
+
+def test_a_verb_waits_for_no_other_verb_s_libraries():
+    code = (
+        "from yolo_slim.cli.app import app_of; app_of(['detect']); import sys; print(*sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "yolo_slim.cli.detect" in found.stdout.split()
+    assert "pytorch_lightning" not in found.stdout.split()

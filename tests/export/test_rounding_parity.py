@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from core_zoo import by_night
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, Conv, read_cfg, resize
@@ -66,7 +67,7 @@ def traced(bundle: Bundle, x: torch.Tensor) -> dict[int, np.ndarray]:
     return {index: found[tensor] for index, tensor in exporter.tensors.items()}
 
 
-@pytest.mark.parametrize("name", ["yolov3-tiny", "yolov3-nano", "yolov3 pruned", *REAL])
+@pytest.mark.parametrize("name", ["yolov3-tiny", "yolov3-nano", *by_night("yolov3 pruned", *REAL)])
 def test_every_section_makes_the_same_of_the_same(name, random_bundle, shared_root):
     bundle = quantized(name, random_bundle, shared_root)
     assert bundle.precision is not None

@@ -224,9 +224,13 @@ def test_layers_alone_cut_no_channel(place):
 
 
 @pytest.mark.parametrize(
-    ("granularity", "gains"), [("weight", "nothing becomes faster"), ("2:4", "TensorRT"),
-                               ("kernel", "nothing becomes faster")],
-)  # fmt: skip
+    ("granularity", "gains"),
+    [
+        ("2:4", "TensorRT"),
+        ("kernel", "nothing becomes faster"),
+        pytest.param("weight", "nothing becomes faster", marks=pytest.mark.slow),
+    ],
+)
 def test_prune_to_zeros_tells_each_layer_and_who_gains(granularity, gains, place, capsys):
     assert status(f"prune model --granularity {granularity} --out z --json z.json") == 0
     out = " ".join(capsys.readouterr().out.split())

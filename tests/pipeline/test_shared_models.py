@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from core_zoo import by_night
 
 from yolo_slim.data.coco import read_coco
 from yolo_slim.pipeline.models import ModelSource, open_session
@@ -15,7 +16,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["yf1.1", *by_night("yf1.1-xl", "mbv2-nano")])
 def test_ap_agrees_with_an_independent_program(name, runtime, shared_root):
     stem = shared_root / MODELS[name]
     source = ModelSource(f"{stem}.cfg", weights=stem.with_name(stem.name + ".weights"), size_px=320)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Read when Albumentations is imported: no look at the network for a newer version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -18,11 +21,14 @@ the GPU's."""
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        from yolo_slim.cli.app import app  # takes seconds, in which people press Ctrl-C
-        from yolo_slim.cli.usage import run
+        with _nothing_is_garbage():
+            from yolo_slim.cli.app import app_of  # takes seconds, in which people press Ctrl-C
+            from yolo_slim.cli.usage import run
 
-        sys.exit(run(app, sys.argv[1:] if argv is None else argv))
+            app = app_of(argv)
+        sys.exit(run(app, argv))
     except YoloSlimError as error:
         _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
@@ -35,6 +41,19 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 1 if error.errno == errno.ENOSPC else 2)
+
+
+@contextmanager
+def _nothing_is_garbage() -> Iterator[None]:
+    """For imports: what they make stays, and to look through it again and again, at the exit too,
+    takes a third of the seconds of a short command."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+    if not gc.get_freeze_count():  # what a process made since its first command may be garbage
+        gc.freeze()
 
 
 def tool(verb: str) -> None:
