@@ -22,4 +22,5 @@ def test_the_password_of_a_stream_is_not_told(address, tmp_path, monkeypatch, ca
     assert status(f"detect model {address} --out seen") == 0
     said = "".join(capsys.readouterr())
     assert "camera ends early: 1 of 100 frames" in " ".join(said.split())
+    assert "the only one" in said  # no median of one
     assert "user" not in said and "ss@" not in said

@@ -109,6 +109,7 @@ def test_stopped_in_the_first_stage_it_goes_on_from_there(place, capsys, monkeyp
         ("--taps 3", "--taps 3: expected STUDENT:TEACHER"),
         ("--taps 900:3", "the student yolov3-nano has sections 0 to"),
         ("--temperature 0", "--temperature 0: expected above 0"),
+        ("--temperature 3", "leave it out for a detector"),
         ("--cache-teacher", "--cache-teacher keeps answers to pictures that come again exactly"),
         ("--teacher nobody", "nobody"),
         ("--method separate --profile-steps 2", "leave out --method separate"),

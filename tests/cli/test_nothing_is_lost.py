@@ -32,6 +32,8 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     Bundle(cfg, weights).save(tmp_path / "run" / "bundle")
     Bundle(cfg, weights).save(tmp_path / "other")
     (tmp_path / "my.cfg").write_text(render(cfg))
+    (tmp_path / "typed.cfg").write_text("# by hand\n" + render(cfg))
+    (tmp_path / "lone.weights").write_bytes(b"dear")
     write_darknet_weights(tmp_path / "my.weights", cfg, weights)
     (tmp_path / "pictures").mkdir()
     for name in ("a.jpg", "b.png", "c.jpg"):
@@ -102,6 +104,11 @@ REFUSED = {
         "profile my.cfg --weights my.weights --markdown model/model.safetensors", "is part of the"),
     "a recipe by a table": (
         "profile my.cfg --weights my.weights --markdown recipe.toml", "is no table of profile"),
+    "a typed cfg by scale": ("scale yolov3-nano --phi -1 --out typed.cfg", "typed.cfg exists and"),
+    "a typed cfg by anchors": (
+        "data anchors --model yolov3-nano --out typed.cfg " + TWO, "typed.cfg exists and"),
+    "a typed cfg by convert": ("convert model --darknet typed", "typed.cfg exists and"),
+    "weights without their cfg": ("convert model --darknet lone", "lone.weights exists without"),
     "the folder of a cfg": ("convert other/model.cfg --weights my.weights --out other", "other"),
     "annotations by json": ("evaluate model --json two.json " + TWO, "two.json"),
     "a file that is no graph": ("export_onnx model --out graph.txt", ".onnx"),
@@ -346,3 +353,10 @@ def test_every_option_has_a_help_text():
         if not getattr(parameter, "help", None)
     ]
     assert silent == []
+
+
+def test_a_cfg_that_was_written_is_replaced(place):
+    for phi in (-1, -2):
+        assert status(f"scale yolov3-nano --phi {phi} --out made.cfg") == 0
+    for _ in range(2):
+        assert status("convert model --darknet made2") == 0

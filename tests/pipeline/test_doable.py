@@ -110,3 +110,25 @@ def test_mixing_does_not_end_before_it_begins(place, capsys):
     shorter = ARMS.replace("epochs = 1", "epochs = 3\nclose_mosaic = 2") + "epochs = 1\n"
     told = refused(place, capsys, TEACHER + shorter, "compare")
     assert "arm taught: --close-mosaic 2 is out of range: expected 0 to 1" in told
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ('ratio = 0.5\nwithin = "layer"', "within does nothing here: it is for granularity weight"),
+        ('granularity = "layer"\nlayers = 1\nmultiple = 8', "no ratio or other target says how"),
+        ('ratio = 0.5\nabsorb = false\norder = "channels-first"', "order does nothing here: it is"),
+        ("ratio = 0.5\nn_images = 9", "n_images does nothing here: it is for importance taylor"),
+    ],
+)
+def test_an_option_of_a_cut_that_would_do_nothing(how, words, place, capsys):
+    cut = CUT.replace('target_latency_ms = 100\nruntime = "ncnn"', how)
+    told = refused(place, capsys, TEACHER + cut)
+    assert "step 2 (cut): " in told and words in told and "--" not in told.split("here")[1]
+
+
+def test_a_temperature_of_no_answers(place, capsys):
+    told = refused(
+        place, capsys, TEACHER + TAUGHT.replace("overhaul", "logits") + "temperature = 2\n"
+    )
+    assert "step 2 (student): --temperature 2 softens the answers that a classifier" in told

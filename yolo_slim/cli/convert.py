@@ -19,7 +19,7 @@ from yolo_slim.cli.options import (
     with_backbone,
     write_json,
 )
-from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
+from yolo_slim.cli.targets import check_bundle, check_file, check_pair, save_bundle
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.darknet_pair import Reader, pair_paths, write_darknet_pair
 from yolo_slim.pipeline.models import ModelSource, load_model
@@ -57,8 +57,7 @@ def convert(
     else:
         assert darknet is not None
         targets = [*pair_paths(darknet)]
-        for path in targets:
-            check_file(path, sources)
+        check_pair(*pair_paths(darknet), sources)
     check_file(json, [*sources, *targets], only_json=True)
     bundle = load_model(source, untrained=backbone_weights is not None)
     tell_notes(bundle.cfg)

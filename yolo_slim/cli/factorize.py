@@ -22,11 +22,10 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
-from yolo_slim.cli.prune_effects import typed_of
 from yolo_slim.cli.prune_options import Recalibrate
 from yolo_slim.cli.prune_sweep import DataNames
 from yolo_slim.cli.size_print import Latency, print_shrinkage, sizes_of
-from yolo_slim.cli.step_words import as_option, step_of
+from yolo_slim.cli.step_words import as_option, step_of, typed_of
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.console import note
 from yolo_slim.errors import InputError

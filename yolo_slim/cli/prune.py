@@ -19,7 +19,6 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
-from yolo_slim.cli.prune_effects import Wish, require_effects, typed_of
 from yolo_slim.cli.prune_print import (
     print_channels,
     print_entrances,
@@ -29,11 +28,13 @@ from yolo_slim.cli.prune_print import (
 from yolo_slim.cli.prune_sweep import DataNames, require_sweepable, sweep_bundle
 from yolo_slim.cli.prune_words import typed_step
 from yolo_slim.cli.size_print import Latency, print_shrinkage, sizes_of
+from yolo_slim.cli.step_words import as_option, typed_of
 from yolo_slim.cli.targets import check_bundle, check_file, save_bundle
 from yolo_slim.console import note
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.prune_document import prune_document
+from yolo_slim.pipeline.prune_effects import Wish, require_effects
 from yolo_slim.pipeline.prune_step import require_possible, run_prune
 from yolo_slim.pipeline.runtimes import find_runtime
 from yolo_slim.pipeline.sweeping import require_own
@@ -114,7 +115,10 @@ def prune(
     )
     if sweep or sensitivity:
         require_sweepable(step, given, named, "--sweep" if sweep else "--sensitivity")
-    require_effects(Wish(step, typed, sweep or sensitivity))
+    no_absorb = {"absorb": "--no-absorb"} if not absorb else {}
+    require_effects(
+        Wish(step, typed, sweep or sensitivity), lambda name: no_absorb.get(name, as_option(name))
+    )
     source = ModelSource(model, weights)
     check_file(json, [*source.files, data, annotations, recalibrate], only_json=True)
     timed = latency or json is not None or target_latency_ms is not None

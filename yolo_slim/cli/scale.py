@@ -16,7 +16,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Candidate, Cfg, render, reward, search, totals
 from yolo_slim.cfg import scale as scaled_cfg
 from yolo_slim.cli.options import JsonFile, Threads, console, progress, write_json
-from yolo_slim.cli.targets import check_file
+from yolo_slim.cli.targets import check_cfg, check_file
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
@@ -78,7 +78,7 @@ def scale(
         raise InputError("--target-macs goes with --rank alone")
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
-    check_file(out, [Path(model)] if model else [])
+    check_cfg(out, [Path(model)] if model else [])
     check_file(json, [rank, Path(model) if model else None], only_json=True)
     if rank is not None:
         if model is not None:

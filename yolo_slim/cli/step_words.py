@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import typer
 from pydantic import BaseModel, ValidationError
 
 from yolo_slim.errors import InputError
@@ -18,6 +19,12 @@ def as_option(field: str) -> str:
     '--target-macs'
     """
     return "--" + field.replace("_", "-")
+
+
+def typed_of(context: typer.Context) -> frozenset[str]:
+    """The parameters that stand on the command line, whatever their value."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
 
 
 def step_of(kind: type[StepType], verb: str, **options: Any) -> StepType:

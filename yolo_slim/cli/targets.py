@@ -7,9 +7,10 @@ from pathlib import Path
 
 from yolo_slim.bundle import FILES as BUNDLE_FILES
 from yolo_slim.bundle import Bundle, is_bundle, require_replaceable
+from yolo_slim.cfg import read_cfg, render
 from yolo_slim.cli.json_target import require_json_target
 from yolo_slim.cli.options import console
-from yolo_slim.errors import InputError
+from yolo_slim.errors import CfgError, InputError
 from yolo_slim.files import require_writable
 from yolo_slim.report.sections import TITLES
 from yolo_slim.report.shell import is_page
@@ -62,6 +63,36 @@ def check_table(target: Path | None, sources: Iterable[Path | None]) -> None:
         f"{target} exists and is no table of profile: nothing was written; choose another "
         "--markdown"
     )
+
+
+def check_cfg(target: Path | None, sources: Iterable[Path | None]) -> None:
+    """The same for a cfg, which may take the place of one that yolo_slim wrote, of an empty file,
+    and of nothing else: what somebody typed is kept, comments and all."""
+    check_file(target, sources)
+    if target is not None and target.is_file() and not _is_canonical(target):
+        raise InputError(
+            f"{target} exists and is no cfg as yolo_slim writes it: nothing was written; choose "
+            "another place"
+        )
+
+
+def _is_canonical(path: Path) -> bool:
+    content = path.read_bytes()
+    try:
+        return not content.strip() or render(read_cfg(path)).encode() == content
+    except CfgError:
+        return False
+
+
+def check_pair(cfg: Path, weights: Path, sources: Iterable[Path | None]) -> None:
+    """The same for a Darknet pair; weights without their cfg are kept."""
+    sources = list(sources)
+    check_cfg(cfg, sources)
+    check_file(weights, sources)
+    if weights.exists() and not cfg.exists():
+        raise InputError(
+            f"{weights} exists without {cfg.name}: nothing was written; choose another place"
+        )
 
 
 def check_bundle(target: Path, sources: Iterable[Path | None]) -> None:

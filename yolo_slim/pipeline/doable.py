@@ -9,6 +9,7 @@ from yolo_slim.cfg import Cfg
 from yolo_slim.distill.distiller import require_measurable
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.factorizing import require_factorable
+from yolo_slim.pipeline.prune_effects import Wish, require_effects
 from yolo_slim.pipeline.prune_step import require_possible
 from yolo_slim.pipeline.quantize_options import SELF
 from yolo_slim.pipeline.quantizing import require_teachable
@@ -84,6 +85,8 @@ def _require_doable(step: SingleStep, start: Start, uncut: bool) -> None:
         require_lessons(step, start, start.bundle.cfg)
     if isinstance(step, QuantizeStep) and step.epochs:
         require_teachable(start.bundle, start.bundle if step.teacher == SELF else None)
+    if isinstance(step, PruneStep):
+        require_effects(Wish(step, frozenset(step.model_fields_set)))
     if isinstance(step, PruneStep) and step.target_latency_ms is not None:
         find_runtime(step.runtime).require_installed()
     if isinstance(step, PruneStep | FactorizeStep) and step.recalibrate:

@@ -23,7 +23,7 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
-from yolo_slim.cli.targets import check_file
+from yolo_slim.cli.targets import check_cfg, check_file
 from yolo_slim.data.anchors import GENERATIONS, Fit, fit_anchors, fit_of
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
@@ -71,7 +71,7 @@ def anchors(
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
     sources = [data, annotations, *(ModelSource(model).files if model else [])]
-    check_file(out, sources)
+    check_cfg(out, sources)
     check_file(json, sources, only_json=True)
     train_data = dataset(data, images, annotations, "train")
     fits: dict[str, Fit] = {}

@@ -1,22 +1,19 @@
-"""What each option of `prune` takes to do anything: one that would do nothing is refused."""
+"""What each option of a prune step takes to do anything: one that would do nothing is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import typer
-
-from yolo_slim.cli.step_words import as_option
 from yolo_slim.errors import InputError
-from yolo_slim.pipeline.prune_options import channel_placements
+from yolo_slim.pipeline.prune_options import Spelling, channel_placements
 from yolo_slim.pipeline.prune_step import needs_images
 from yolo_slim.pipeline.recipe_steps import PruneStep
 
 
 @dataclass(frozen=True)
 class Wish:
-    """typed: the fields of `step`, and other parameters, that stand on the command line."""
+    """typed: the fields of `step`, and other parameters, that are named, by whatever value."""
 
     step: PruneStep
     typed: frozenset[str]
@@ -52,46 +49,49 @@ class Wish:
 
 @dataclass(frozen=True)
 class Need:
-    """holds: whether an option does something. told: what it is for."""
+    """holds: whether an option does something. told: what it is for, with {fields} of a step."""
 
     holds: Callable[[Wish], bool]
     told: str
 
 
-KERNELS = Need(lambda w: w.step.granularity == "kernel", "it is for --granularity kernel")
+KERNELS = Need(lambda w: w.step.granularity == "kernel", "it is for {granularity} kernel")
 SHARES = Need(
     lambda w: w.step.granularity in ("weight", "kernel"),
-    "it is for --granularity weight or kernel",
+    "it is for {granularity} weight or kernel",
 )
-ZEROS = Need(lambda w: w.step.zeroed is not None, "it is for --granularity weight, kernel or 2:4")
+ZEROS = Need(lambda w: w.step.zeroed is not None, "it is for {granularity} weight, kernel or 2:4")
 NO_ZEROS = Need(
     lambda w: w.step.zeroed is None,
-    "it is for channels that go, and with --granularity weights become 0 in place of them",
+    "it is for channels that go, and with that {granularity} weights become 0 in place of them",
 )
 CHANNELS = Need(
     lambda w: w.cuts_channels,
-    "it is for channels that go, and no --ratio or other target says how many of them",
+    "it is for channels that go, and no {ratio} or other target says how many of them",
 )
-MULTIPLES = Need(lambda w: w.step.multiple > 1, "it is for --multiple above 1")
+MULTIPLES = Need(lambda w: w.step.multiple > 1, "it is for {multiple} above 1")
 FLOOR = Need(
     lambda w: w.has_floor,
-    "it is for channels that go, for --select, and for zeros --within network",
+    "it is for channels that go, for {select}, and for zeros {within} network",
 )
-LAYERS = Need(lambda w: w.step.ranks_layers, "it is for --layers, or --granularity layer")
+LAYERS = Need(lambda w: w.step.ranks_layers, "it is for {layers}, or {granularity} layer")
 BESIDE = Need(
     lambda w: (
         bool(channel_placements(w.step)) or w.step.select is not None or w.step.zeroed is not None
     ),
-    "it is for --layers beside a --ratio or another target, --select or --granularity",
+    "it is for {layers} beside a {ratio} or another target, {select} or {granularity}",
 )
 ONE_CUT = Need(lambda w: not w.sweep, "a sweep measures the latency of every ratio anyhow")
-TIMED = Need(lambda w: w.times, "it is for --target-latency-ms, --latency, --json and --sweep")
-ASKED = "--importance taylor, --layer-rank similarity or drop-one, --adapt"
+TIMED = Need(
+    lambda w: w.times,
+    "it is for {target_latency_ms}, and for --latency, --json and --sweep of the command",
+)
+ASKED = "{importance} taylor, {layer_rank} similarity or drop-one, {adapt}"
 DATA = Need(
     lambda w: w.asks_data,
     f"it is for {ASKED} and --sweep; --recalibrate names a file of its own",
 )
-SOME_IMAGES = Need(lambda w: w.asks_some, f"it is for {ASKED} and --recalibrate")
+SOME_IMAGES = Need(lambda w: w.asks_some, f"it is for {ASKED} and {{recalibrate}}")
 
 NEEDS: dict[str, tuple[Need, ...]] = {
     "within": (SHARES,),
@@ -117,18 +117,10 @@ NEEDS: dict[str, tuple[Need, ...]] = {
 """Option -> what must hold for it to do something, told in this order."""
 
 
-def typed_of(context: typer.Context) -> frozenset[str]:
-    """The parameters that stand on the command line, whatever their value."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    return frozenset(n for n, source in sources.items() if source and source.name == "COMMANDLINE")
-
-
-def require_effects(wish: Wish) -> None:
+def require_effects(wish: Wish, spelled: Spelling = str) -> None:
     """Raises InputError for the first option that was typed in vain."""
     for name, needs in NEEDS.items():
         for need in needs:
             if name in wish.typed and not need.holds(wish):
-                option = as_option(name)
-                if name == "absorb" and not wish.step.absorb:
-                    option = "--no-absorb"
-                raise InputError(f"{option} does nothing here: {need.told}")
+                told = need.told.format_map({f: spelled(f) for f in PruneStep.model_fields})
+                raise InputError(f"{spelled(name)} does nothing here: {told}")

@@ -10,10 +10,10 @@ from typer.main import get_command
 
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cli.app import app_of
-from yolo_slim.cli.prune_effects import NEEDS, Wish, require_effects
 from yolo_slim.cli.prune_words import typed_step
 from yolo_slim.cli.step_words import as_option
 from yolo_slim.errors import InputError
+from yolo_slim.pipeline.prune_effects import NEEDS, Wish, require_effects
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -35,7 +35,7 @@ IDLE = {
     "--kernel-norm l2": "it is for --granularity kernel",
     "--kernel-norm l2 --granularity weight": "it is for --granularity kernel",
     "--dense first": ZEROS,
-    "--runtime openvino": "it is for --target-latency-ms, --latency",
+    "--runtime openvino": "it is for --target-latency-ms, and for --latency",
     "--latency --sweep --data x.yaml": "a sweep measures the latency of every ratio",
     "--importance l1 --granularity weight": CHANNELS,
     "--importance gamma --layers 2": CHANNELS,
@@ -102,7 +102,7 @@ def test_what_does_something_is_not(options):
 def test_a_sweep_asks_data_and_channel_options():
     channels = {"importance", "reduce", "multiple", "layer_keep", "absorb", "data", "n_images"}
     require_effects(Wish(typed_step(ratio=0.5), frozenset(channels), sweep=True))
-    with pytest.raises(InputError, match="--dense does nothing here"):
+    with pytest.raises(InputError, match="dense does nothing here"):
         require_effects(Wish(typed_step(ratio=0.5), frozenset({"dense"}), sweep=True))
 
 
