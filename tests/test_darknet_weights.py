@@ -69,7 +69,7 @@ FAULTS = {
     "cut short": (NEW + FLOATS[:-1].tobytes(), ["16 floats", "needs 17", "cut short"]),
     "cut within a number": (NEW + FLOATS.tobytes()[:-2], ["16 floats", "needs 17"]),
     "too long": (NEW + FLOATS.tobytes() + b"\0\0\0\0", ["18 floats", "needs 17", "another cfg"]),
-    "a byte too long": (NEW + FLOATS.tobytes() + b"\0", ["17 floats", "needs 17"]),
+    "a byte too long": (NEW + FLOATS.tobytes() + b"\0", ["17 floats and 1 bytes", "needs 17"]),
     "header alone": (NEW, ["0 floats", "needs 17"]),
     "half a header": (NEW[:10], ["10 bytes", "header"]),
     "no second half of seen": (NEW[:17], ["17 bytes", "20"]),

@@ -53,7 +53,8 @@ class Bundle:
         n_classes = self.cfg.n_classes
         if self.class_names and n_classes and len(self.class_names) != n_classes:
             raise BundleError(
-                f"{self.cfg.source} has classes={n_classes}, {len(self.class_names)} names given"
+                f"{self.cfg.source} has classes={n_classes}, {len(self.class_names)} names given: "
+                "expected one a class, in --names or a bundle's names.txt, a line each"
             )
         for number, name in enumerate(self.class_names):
             if len(name.strip().splitlines()) != 1:

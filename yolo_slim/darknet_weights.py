@@ -50,8 +50,9 @@ def read_darknet_weights(path: Path, cfg: Cfg) -> tuple[Weights, int]:
         advice = "the file is cut short" if short else "the file belongs to another cfg"
         if short and not rest and _whole_sections(needed, found) is not None:
             advice += ", or a backbone alone: then name it with --backbone-weights"
+        stray = f" and {rest} bytes" if rest else ""
         raise WeightsError(
-            f"{path}: holds {found:,} floats after its header (version {header}), "
+            f"{path}: holds {found:,} floats{stray} after its header (version {header}), "
             f"{cfg.source} needs {sum(needed):,}: {advice}"
         )
     return _read(path, header, cfg, len(cfg)), header.seen
