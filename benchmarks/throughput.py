@@ -1,11 +1,11 @@
 """Images a second in training: ours, a bare step, Ultralytics'; and of the two loaders alone.
 
-    YOLO_SLIM_RUNS=~/runs python benchmarks/throughput.py
+    YOLO_SLIM_RUNS=~/runs python benchmarks/throughput.py [loaders]
 
 YOLOv3-tiny at 320 px on blood cells, batch 16, two threads, everything in alternation, medians of
 the rounds. The bare step is the network on one batch that lies ready, the mean square of its maps
 for a loss, and AdamW. Both loaders make mosaics of all pictures, flip half of them, and move, scale
-and colour every one.
+and colour every one. `loaders` leaves the steps out: those are for CPUs with bf16.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from yolo_slim.zoo import build
 CSV = HERE / "throughput.csv"
 BATCH, THREADS, ROUNDS = 16, 2, 3
 MODEL = "yolov3-tiny"
+STEPS = ("ours", "waiting_for_data", "bare", "ultralytics")
 
 
 def bare() -> float:
@@ -69,6 +70,13 @@ def ours(folder: Path) -> tuple[float, float]:
     return float(lines[-1].split()[0]), float(share.rstrip("%")) / 100
 
 
+def steps(runs: Path) -> dict[str, float]:
+    step, waiting = ours(runs)
+    rates = (bare(), theirs("speed", 2, runs))
+    found = (round(step, 1), waiting, *(round(rate, 1) for rate in rates))
+    return dict(zip(STEPS, found, strict=True))
+
+
 def our_loader(workers: int) -> float:
     options = Augmentation(mosaic_p=1, flip_p=0.5, affine_p=1, colour_p=1)
     data = TrainingSet(split("train"), (SIZE, SIZE), augmentation=options)
@@ -98,18 +106,15 @@ def theirs(verb: str, workers: int, runs: Path) -> float:
 def main() -> None:
     if "YOLO_SLIM_RUNS" not in os.environ:
         sys.exit("set YOLO_SLIM_RUNS to a folder outside of the repository")
+    loaders_alone = sys.argv[1:] == ["loaders"]
     runs = Path(os.environ["YOLO_SLIM_RUNS"]).expanduser() / "from-scratch"
     runs.mkdir(parents=True, exist_ok=True)
     rows = list(csv.DictReader(CSV.open())) if CSV.exists() else []
     for number in range(ROUNDS):
-        step, waiting = ours(runs)
         rows.append(
             {
                 "round": number,
-                "ours": round(step, 1),
-                "waiting_for_data": waiting,
-                "bare": round(bare(), 1),
-                "ultralytics": round(theirs("speed", 2, runs), 1),
+                **(dict.fromkeys(STEPS, "") if loaders_alone else steps(runs)),
                 "our_loader": round(our_loader(0)),
                 "ultralytics_loader": round(theirs("loader", 0, runs)),
             }
