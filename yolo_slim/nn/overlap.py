@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, maximum, minimum
+from torch import Tensor, maximum, minimum, stack
 from torchvision.ops import box_iou
 
 
@@ -17,12 +17,7 @@ def paired_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
 
 def best_overlap(boxes_xyxy: Tensor, targets: Tensor) -> Tensor:
     """Best IoU with an object of the image: boxes [B, N, 4], targets [T, 6] -> [B, N]."""
-    best = boxes_xyxy.new_zeros(boxes_xyxy.shape[:2])
-    for image in range(len(boxes_xyxy)):
-        objects = targets[targets[:, 0] == image, 2:6]
-        if len(objects):
-            best[image] = box_iou(boxes_xyxy[image], objects).amax(dim=1)
-    return best
+    return stack([_best(boxes, image, targets) for image, boxes in enumerate(boxes_xyxy)])
 
 
 def best_overlaps(boxes_xyxy: Tensor, images: Tensor, targets: Tensor) -> Tensor:
@@ -30,7 +25,12 @@ def best_overlaps(boxes_xyxy: Tensor, images: Tensor, targets: Tensor) -> Tensor
     best = boxes_xyxy.new_zeros(len(boxes_xyxy))
     for image in sorted(set(images.tolist())):
         here = images == image
-        objects = targets[targets[:, 0] == image, 2:6]
-        if len(objects):
-            best[here] = box_iou(boxes_xyxy[here], objects).amax(dim=1)
+        best[here] = _best(boxes_xyxy[here], image, targets)
     return best
+
+
+def _best(boxes_xyxy: Tensor, image: int, targets: Tensor) -> Tensor:
+    objects = targets[targets[:, 0] == image, 2:6]
+    if not len(objects):
+        return boxes_xyxy.new_zeros(len(boxes_xyxy))
+    return box_iou(boxes_xyxy, objects).amax(dim=1)
