@@ -62,7 +62,7 @@ def test_layers_go_to_a_latency(bundle, monkeypatch):
     monkeypatch.setattr(pruning, "cfg_latency_ms", lambda cfg, *_: len(residual_blocks(cfg)) + 0.5)
     fast = step(granularity="layer", target_latency_ms=3.7)
     done = run_prune(bundle, fast, Surroundings(silent))
-    assert len(done.layers.dropped) == 3 and done.channels is None
+    assert len(done.layers.dropped) == 3 and done.channels is None and done.planned_ms == 3.5
     assert same(done.bundle, run_prune(bundle, step(layers=3), Surroundings(silent)).bundle)
     idle = run_prune(bundle, step(granularity="layer", target_latency_ms=9), Surroundings(silent))
     assert idle.bundle is bundle and idle.notes == (

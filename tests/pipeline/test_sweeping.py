@@ -26,6 +26,7 @@ from yolo_slim.prune.limits import Limits
 from yolo_slim.prune.place import plan_most
 from yolo_slim.prune.sensitivity import groups
 from yolo_slim.prune.sweep import Point
+from yolo_slim.report.plan_tables import PlanTables
 from yolo_slim.zoo import build
 
 N_TRAIN, N_VAL = 18, 2
@@ -134,8 +135,12 @@ def test_taylor_asks_the_loss_on_images(place, digits, capsys):
 def test_a_latency_is_reached(adapt, place, digits, by_size, capsys):
     whole = float(totals(load_bundle(place / "model").cfg).macs)
     command = f"prune model --target-latency-ms {0.7 * whole} {adapt.format(digits=digits)} --out"
-    assert status(f"{command} slim") == 0
-    assert 0.5 * whole < totals(load_bundle(place / "slim").cfg).macs <= 0.7 * whole
+    assert status(f"{command} slim --json slim.json") == 0
+    macs = totals(load_bundle(place / "slim").cfg).macs
+    assert 0.5 * whole < macs <= 0.7 * whole
+    document = json.loads((place / "slim.json").read_text())
+    assert document["planned_latency_ms"] == macs  # as timed here
+    assert any("when it was chosen" in note for note in PlanTables.of(document).notes)
     if adapt:
         assert "steps by a table of layers" in " ".join(capsys.readouterr().out.split())
 

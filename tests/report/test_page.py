@@ -29,6 +29,8 @@ PLAN = PlanTables.of(
             {"section": 3, "kind": "1x1", "before": 64, "after": 64, "held": ["read by [yolo]"],
              "score_min": None, "score_median": None, "score_max": None},
         ],
+        "planned_latency_ms": 7.25,
+        "entrances": [{"section": 9, "before": 48, "after": 31}],
         "layers": [{"first": 5, "shortcut": 7, "score": 0.25, "dropped": True}],
         "zeros": [{"section": 0, "weights": 864, "zeros": 432, "left_alone": None}],
     }
@@ -190,7 +192,8 @@ def test_a_part_may_be_missing(part: str) -> None:
 
 def test_a_plan_is_told_in_full() -> None:
     told = Elements(render(FULL)).text
-    words = ("What pruned has decided", "the floor decides in section 3", "0 3x3", "goes", "50.0%")
+    words = ("What pruned has decided", "the floor decides in section 3", "0 3x3", "goes", "50.0%",
+             "What blocks read", "31", "7.25 ms when it was chosen")  # fmt: skip
     for word in (*words, "read by [yolo]", "5 to 7"):
         assert word in told
 

@@ -33,4 +33,5 @@ def _best(boxes_xyxy: Tensor, image: int, targets: Tensor) -> Tensor:
     objects = targets[targets[:, 0] == image, 2:6]
     if not len(objects):
         return boxes_xyxy.new_zeros(len(boxes_xyxy))
-    return box_iou(boxes_xyxy, objects).amax(dim=1)
+    overlaps: Tensor = box_iou(boxes_xyxy, objects)
+    return overlaps.amax(dim=1)

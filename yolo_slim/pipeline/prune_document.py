@@ -18,6 +18,7 @@ def prune_document(done: Pruned, sizes: tuple[ModelSize, ModelSize]) -> dict[str
     return {
         "before": asdict(sizes[0]),
         "after": asdict(sizes[1]),
+        "planned_latency_ms": done.planned_ms,
         "ratio": None if done.channels is None else done.channels.ratio,
         "notes": list(done.notes),
         "convolutions": _convolutions(done),

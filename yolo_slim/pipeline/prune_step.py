@@ -45,6 +45,7 @@ _NOTHING = Surroundings(lambda text: nullcontext(lambda done, total: None))
 class Pruned:
     """What a step came to: its bundle, and what was decided; None or empty where not asked for.
 
+    planned_ms: its latency as it was timed, with random weights, where it was chosen by that.
     remarks: what its reader should know beside the notes of the channels' plan.
     """
 
@@ -53,6 +54,7 @@ class Pruned:
     channels: Plan | None = None
     entrances: Kept = field(default_factory=dict)
     zeros: tuple[KernelZeros, ...] = ()
+    planned_ms: float | None = None
     remarks: tuple[str, ...] = ()
 
     @property
@@ -75,7 +77,7 @@ def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
         asked = _of_the_whole(step, bundle.cfg, done.bundle.cfg)
         plan = make_plan(done.bundle, asked, around)
         cut = prune_bundle(done.bundle, plan, step.absorb)
-        done = replace(done, bundle=cut, channels=plan)
+        done = replace(done, bundle=cut, channels=plan, planned_ms=plan.latency_ms)
     if step.select is not None:
         done = _entrances(done, step.select, step.layer_keep)
     if step.layers is not None and step.order == "channels-first":
@@ -138,7 +140,8 @@ def dense_sections(cfg: Cfg, dense: Dense) -> frozenset[int]:
 def _layers(done: Pruned, step: PruneStep, around: Surroundings) -> Pruned:
     assert step.layers is not None
     plan = plan_layers(done.bundle, step.layers, _rank(step, around))
-    return replace(done, bundle=take_layers(done.bundle, plan.dropped), layers=plan)
+    cut = take_layers(done.bundle, plan.dropped)
+    return replace(done, bundle=cut, layers=plan, planned_ms=None)
 
 
 def _layers_to(done: Pruned, step: PruneStep, around: Surroundings, target_ms: float) -> Pruned:
@@ -148,10 +151,11 @@ def _layers_to(done: Pruned, step: PruneStep, around: Surroundings, target_ms: f
         plan = plan_layers_to(
             done.bundle, clock, target_ms, _rank(step, around), tell="{:.4g} ms".format
         )
+    cut = take_layers(done.bundle, plan.dropped) if plan.dropped else done.bundle
+    planned_ms, remarks = clock(cut.cfg), done.remarks
     if not plan.dropped:
-        remark = f"no layer went: {clock(done.bundle.cfg):.3g} ms meet the target without any"
-        return replace(done, layers=plan, remarks=(*done.remarks, remark))
-    return replace(done, bundle=take_layers(done.bundle, plan.dropped), layers=plan)
+        remarks = (*remarks, f"no layer went: {planned_ms:.3g} ms meet the target without any")
+    return replace(done, bundle=cut, layers=plan, planned_ms=planned_ms, remarks=remarks)
 
 
 def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:
@@ -164,7 +168,7 @@ def _entrances(done: Pruned, ratio: float, layer_keep: float) -> Pruned:
             why = f"--select {ratio:g} of {n_read} is none"
         remarks = (*remarks, f"every block reads all: {why}")
     cut = take_entrances(done.bundle, kept)
-    return replace(done, bundle=cut, entrances=kept, remarks=remarks)
+    return replace(done, bundle=cut, entrances=kept, planned_ms=None, remarks=remarks)
 
 
 def _zeros(done: Pruned, step: PruneStep, zeroed_by: Zeroed) -> Pruned:

@@ -138,7 +138,8 @@ def _to_latency(
         return _adapted(bundle, step, around, target_ms, scoring, limits)
     with around.progress("cut networks timed") as advance:
         clock.advance = advance
-        return plan_cost(bundle, clock, target_ms, scoring, limits, tell="{:.3g} ms".format)
+        plan = plan_cost(bundle, clock, target_ms, scoring, limits, tell="{:.3g} ms".format)
+        return replace(plan, latency_ms=clock(plan.narrowed))
 
 
 class Clock:
@@ -183,7 +184,7 @@ def _adapted(
         measured_ms = cfg_latency_ms(cfg, around.threads, around.engine)
         if measured_ms <= target_ms:
             told = f"{measured_ms:.3g} ms measured, after {n_steps} steps by a table of layers"
-            return replace(plan, notes=(*plan.notes, told))
+            return replace(plan, notes=(*plan.notes, told), latency_ms=measured_ms)
     raise InputError(
         f"--adapt found no network of {target_ms:.3g} ms: what the table of layers says is "
         f"{measured_ms:.3g} ms when it is measured, after {CALIBRATIONS} corrections; is this "

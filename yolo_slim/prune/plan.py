@@ -41,6 +41,7 @@ class Plan:
 
     scores: float64 [n_classes] that led to it, +inf for what is not up for decision; None for a
     plan made by hand. notes: what its reader should know, where it is not just what was asked for.
+    latency_ms: of the cut network, where it was chosen by that.
     """
 
     cfg: Cfg
@@ -48,6 +49,7 @@ class Plan:
     keep: Mask
     scores: Scores | None = None
     notes: tuple[str, ...] = ()
+    latency_ms: float | None = None
 
     def kept(self, link: int) -> Mask:
         """bool [channels], which output channels of a section (or of the image) stay."""

@@ -140,6 +140,7 @@ def _plans(plans: Mapping[str, PlanTables]) -> str:
             for title, rows in (
                 ("Blocks", plan.layers),
                 ("Convolutions", plan.convolutions),
+                ("What blocks read", plan.entrances),
                 ("Zeros", plan.zeros),
                 ("Factors", plan.factors),
             )

@@ -19,6 +19,7 @@ class PlanTables:
     channels: tuple[tuple[str, int, int], ...] = ()
     convolutions: Rows = ()
     layers: Rows = ()
+    entrances: Rows = ()
     zeros: Rows = ()
     factors: Rows = ()
     notes: tuple[str, ...] = ()
@@ -47,6 +48,11 @@ class PlanTables:
                 ],
             ),
             _rows(
+                ("entrance", "channels", "read"),
+                [(str(e["section"]), str(e["before"]), str(e["after"]))
+                 for e in document["entrances"]],
+            ),
+            _rows(
                 ("section", "weights", "zeros", "left alone"),
                 [
                     (str(z["section"]), f"{z['weights']:,}",
@@ -54,7 +60,7 @@ class PlanTables:
                     for z in document["zeros"]
                 ],
             ),
-            notes=tuple(document["notes"]),
+            notes=(*_planned(document.get("planned_latency_ms")), *document["notes"]),
         )  # fmt: skip
 
     @classmethod
@@ -68,6 +74,10 @@ class PlanTables:
         ]  # fmt: skip
         head = ("section", "becomes", "energy kept", "MACs", "after")
         return cls(factors=_rows(head, rows), notes=tuple(document["notes"]))
+
+
+def _planned(latency_ms: float | None) -> tuple[str, ...]:
+    return () if latency_ms is None else (f"{latency_ms:.3g} ms when it was chosen.",)
 
 
 def _rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Rows:
