@@ -29,20 +29,20 @@ CSV = HERE / "distill-coco.csv"
 COCO = SHARED / "data/coco"
 NETWORKS = SHARED / "weights/yolo-fastest/yolo-fastest-1.1_coco"
 STUDENT, TEACHER = "yolo-fastest-1.1", "yolo-fastest-1.1-xl"
-EPOCHS, LR, SEEDS = 10, 5e-5, (0, 1, 2)
+EPOCHS, LRS, SEEDS = 10, (5e-5, 1e-5), (0, 1, 2)
 LESSONS = {"alone": (), "taught": ("--teacher", TEACHER, "--loss", "overhaul,logits")}
 
 
-def train(arm: str, seed: int, folder: Path) -> Path:
+def train(arm: str, lr: float, seed: int, folder: Path) -> Path:
     """The folder of its bundle; killed once on the way."""
-    out = folder / f"{arm}-{seed}"
+    out = folder / f"{arm}-{lr:g}-{seed}"
     state = out / "checkpoints" / CHECKPOINT
     tool = "distill" if LESSONS[arm] else "train"
     words = [str(folder / word) if word == TEACHER else word for word in LESSONS[arm]]
     command = [
         sys.executable, HERE.parent / f"tools/{tool}.py", folder / STUDENT, *words, "--images",
         COCO / "dev_train2017", "--annotations", COCO / "annotations/dev_train2017.json", "--out",
-        out, "--epochs", EPOCHS, "--lr", LR, "--batch-size", 8, "--mosaic", 0, "--seed", seed,
+        out, "--epochs", EPOCHS, "--lr", lr, "--batch-size", 8, "--mosaic", 0, "--seed", seed,
     ]  # fmt: skip
     command = [str(word) for word in command]
     if (out / "bundle").exists():
@@ -53,7 +53,7 @@ def train(arm: str, seed: int, folder: Path) -> Path:
             time.sleep(0.2)
         begun.kill()
         begun.wait()
-    run([*command, "--resume"], folder / f"{arm}-{seed}.log")
+    run([*command, "--resume"], folder / f"{out.name}.log")
     return out / "bundle"
 
 
@@ -70,15 +70,15 @@ def main() -> None:
             run([sys.executable, tool, *words, *names, "--out", folder / name], folder / "log")
     val = read_coco(COCO / "dev_val2017", COCO / "annotations/dev_val2017.json")
     rows = list(csv.DictReader(CSV.open())) if CSV.exists() else []
-    done = {(row["arm"], row["seed"]) for row in rows}
-    arms = [("before", 0), *((arm, seed) for seed in SEEDS for arm in LESSONS)]
-    for arm, seed in arms:
-        if (arm, str(seed)) in done:
+    done = {(row["arm"], float(row["lr"]), int(row["seed"])) for row in rows}
+    trained = [(arm, lr, seed) for lr in LRS for seed in SEEDS for arm in LESSONS]
+    for arm, lr, seed in [("before", LRS[0], 0), *trained]:
+        if (arm, lr, seed) in done:
             continue
-        place = folder / STUDENT if arm == "before" else train(arm, seed, folder)
+        place = folder / STUDENT if arm == "before" else train(arm, lr, seed, folder)
         numbers = score_bundle(load_bundle(place), val)
         rows.append(
-            {"arm": arm, "student": STUDENT, "teacher": TEACHER, "epochs": EPOCHS, "lr": LR,
+            {"arm": arm, "student": STUDENT, "teacher": TEACHER, "epochs": EPOCHS, "lr": lr,
              "AP": numbers["AP"], "AP50": numbers["AP50"], "seed": seed}
         )  # fmt: skip
         write_rows(CSV, rows)
