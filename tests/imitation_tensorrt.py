@@ -115,6 +115,7 @@ class Context:
             if output in self.allocators:
                 allocator = self.allocators[output]
                 room = allocator.reallocate_output_async(output, 0, values.nbytes, 256, STREAM)
+                assert room, "TensorRT requires a non-null ptr even for empty tensors"
                 allocator.notify_shape(output, values.shape)
                 self.addresses[output] = room
             self._memory(output, values.shape)[:] = values

@@ -33,12 +33,12 @@ def engine(random_bundle, tmp_path):
     bundle = random_bundle(build("yolov3-nano", 2, 64), dtype=torch.float32)
     bundle = replace(bundle, class_names=("cat", "dog"))
 
-    def write(batch=(1, 1, 1), plan=None, answer="raw", **changes):
-        export_onnx(bundle, tmp_path / "a.onnx", None, batch != (1, 1, 1), answer, LESS)
+    def write(batch=(1, 1, 1), plan=None, answer="raw", less=LESS, **changes):
+        export_onnx(bundle, tmp_path / "a.onnx", None, batch != (1, 1, 1), answer, less)
         plan = plan or (tmp_path / "a.onnx").read_bytes()
         record = EngineRecord(
             sha256_of(plan), len(plan), "fp32", "tensorrt", imitation_tensorrt.VERSION, "8.6",
-            batch, output_names(bundle.cfg, answer), to_metadata(bundle, answer, LESS),
+            batch, output_names(bundle.cfg, answer), to_metadata(bundle, answer, less),
         )  # fmt: skip
         write_engine(tmp_path / "a.engine", plan, replace(record, **changes))
         return tmp_path / "a.engine"
@@ -85,6 +85,12 @@ def test_boxes_and_detections_are_those_of_the_graph(answer, batch, engine, gpu)
         for ours, theirs in zip(session.run(images), wanted.run(images), strict=True):
             assert len(ours) > 4
             np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_pictures_in_which_nothing_is_seen_have_no_detections(engine, gpu):
+    session = TensorRTSession(engine(answer="detections", less=Suppression(conf=1.0)))
+    (rows,) = session.run(np.zeros((1, 3, 64, 64), np.float32))
+    assert rows.shape == (0, 7)
 
 
 def test_a_run_leaves_the_last_result_alone(engine, gpu):

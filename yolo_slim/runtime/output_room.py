@@ -21,6 +21,7 @@ def allocator_of(trt: Any, device: str) -> Any:
             self, tensor_name: str, memory: int, size: int, alignment: int
         ) -> int:
             """size: bytes. Torch aligns to 512, which is more than TensorRT asks."""
+            size = max(size, 1)  # TensorRT takes no null pointer, even for no bytes at all
             if size > len(self.room):
                 self.room = torch.empty(size, dtype=torch.uint8, device=device)
             return self.room.data_ptr()
