@@ -30,8 +30,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.is_symlink():
         path = path.resolve()
     made = _make_folder(path.parent)
-    # The suffix is kept last: some writers choose a format by it.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    # The suffix is kept last: some writers choose a format by it. The longest names that there can
+    # be would leave no room for more letters: the first ones do.
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent
+    )
     os.close(handle)
     temporary = Path(name)
     try:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from yolo_slim.detections import Detections
-from yolo_slim.errors import DataError, RunError
-from yolo_slim.video.records import record_file
+from yolo_slim.errors import DataError, InputError, RunError
+from yolo_slim.video.names import MAX_BYTES, FreeNames, file_stem
+from yolo_slim.video.records import record_file, require_records
 from yolo_slim.video.sink import Sink, write_jpeg
-from yolo_slim.video.source import Frame, VideoInfo, frames, public_address
+from yolo_slim.video.source import Frame, VideoInfo, find_source, frames, public_address
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 HEIGHT, WIDTH = 48, 64
@@ -57,6 +58,68 @@ def test_a_folder_of_pictures_goes_round(tmp_path: Path) -> None:
     assert sink.written == [tmp_path / "out" / f"{number}.jpg" for number in (1, 2, 3)]
     for frame, again in zip(seen, frames(tmp_path / "out"), strict=True):
         assert np.abs(frame.image_bgr.astype(int) - again.image_bgr).max() <= 2
+
+
+def test_only_what_a_sink_has_written_is_replaced(tmp_path: Path) -> None:
+    still = [Frame(picture(9), "street", 0)]
+    for _ in range(2):
+        write_all(tmp_path, clip("street"), still)
+    for name in ("street.jpg", "street.mp4"):
+        (tmp_path / name).write_bytes(b"dear")
+        with pytest.raises(InputError, match=rf"{name} exists and was not drawn by yolo_slim"):
+            write_all(tmp_path, clip("street"), still)
+        assert (tmp_path / name).read_bytes() == b"dear"
+        (tmp_path / name).write_bytes(b"")
+
+
+@pytest.mark.parametrize("line", ["dear", '{"some": "thing"}', "[1]", "[" * 99999])
+def test_only_records_are_replaced_by_records(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "detections.jsonl"
+    require_records(path)
+    with record_file(path, []) as write:
+        write(clip()[0], Detections.empty(), tmp_path / "clip.mp4")
+    require_records(path)
+    path.write_text(line)
+    with pytest.raises(InputError, match="holds no detections: it is kept"):
+        require_records(path)
+
+
+LATIN_1 = os.fsdecode(b"caf\xe9")
+
+
+def test_a_picture_whose_name_is_not_utf_8_goes_round(tmp_path: Path) -> None:
+    write_jpeg(tmp_path / f"{LATIN_1}.jpg", picture(60))
+    (seen,) = frames(tmp_path)
+    sink = write_all(tmp_path / "out", [seen])
+    assert sink.written == [tmp_path / "out" / "caf\ufffd.jpg"]
+    with record_file(tmp_path / "detections.jsonl", []) as write:
+        write(seen, Detections.empty(), sink.written[0])
+
+
+def test_a_video_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    write_all(tmp_path, clip())
+    (tmp_path / "clip.mp4").rename(tmp_path / f"{LATIN_1}.mp4")
+    with pytest.raises(DataError, match="not UTF-8, which OpenCV cannot open: rename it"):
+        frames(tmp_path / f"{LATIN_1}.mp4")
+    with pytest.raises(DataError, match="not UTF-8"):
+        write_all(tmp_path / LATIN_1, clip())
+
+
+@pytest.mark.parametrize("name", ["鳥" * 81, "a" * 250])
+def test_the_longest_names_go_round(name: str, tmp_path: Path) -> None:
+    write_jpeg(tmp_path / f"{name}.jpg", picture(60))
+    (seen,) = frames(tmp_path)
+    moving = [replace(frame, name=seen.name) for frame in clip(n_frames=2)]
+    sink = write_all(tmp_path / "out", [seen], [seen], moving)
+    assert len(sink.written) == 3
+    assert len(file_stem(name).encode()) <= MAX_BYTES and name.startswith(file_stem(name))
+
+
+def test_a_video_that_does_not_open_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("this is no video " * 99)
+    broken: list[DataError] = []
+    assert list(frames(tmp_path / "text.mp4", pass_over=broken.append)) == []
+    assert "text.mp4 gives no video frame" in str(*broken)
 
 
 def test_a_single_picture_is_read_by_the_reader_given(tmp_path: Path) -> None:
@@ -162,12 +225,32 @@ def test_a_stream_that_does_not_answer_is_told_without_its_password(password: st
         frames(f"http://user:{password}@127.0.0.1:9/li@ve")
 
 
+def test_of_a_stream_no_secret_gets_into_a_name() -> None:
+    long = "http://camera/live.m3u8?user=admin&password=secret&signature=" + "0" * 280
+    assert public_address(long) == "http://camera/live.m3u8"
+    assert find_source(long).names == ("http-camera-live-m3u8",)
+    (name,) = find_source("http://camera/" + "0" * 280).names
+    assert len(FreeNames()(f"{name}.mp4")) < 255
+
+
+@pytest.mark.parametrize("number", ["20240115123000", "100", "\u0663"])
+def test_a_long_number_is_no_camera(number: str) -> None:
+    with pytest.raises(DataError, match=f"^{number} does not exist"):
+        frames(number)
+
+
 def test_only_a_stream_has_a_password() -> None:
     assert public_address("RTSP://camera/a@b") == "RTSP://camera/a@b"
     assert public_address("here//me@home.mp4") == "here//me@home.mp4"
 
 
-def test_a_number_is_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("told", "fps"),
+    [(0.0, None), (-1.0, None), (float("nan"), None), (90000.0, None), (1e-9, None), (30.0, 30.0)],
+)
+def test_a_number_is_a_camera(
+    told: float, fps: float | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     class Camera:
         def __init__(self, address: int, backend: int) -> None:
             self.address, self.left = address, 2
@@ -177,7 +260,7 @@ def test_a_number_is_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             return self.left >= 0, picture(7)
 
         def get(self, key: int) -> float:
-            return {cv2.CAP_PROP_FPS: 0.0}.get(key, -1.0)
+            return {cv2.CAP_PROP_FPS: told}.get(key, -1.0)
 
         def release(self) -> None:
             self.left = 0
@@ -186,7 +269,7 @@ def test_a_number_is_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
     seen = list(frames("3"))
     assert [(frame.name, frame.index) for frame in seen] == [("camera3", 0), ("camera3", 1)]
-    assert seen[0].video == VideoInfo(WIDTH, HEIGHT, fps=None, n_frames=None)
+    assert seen[0].video == VideoInfo(WIDTH, HEIGHT, fps, n_frames=None)
 
 
 def test_records_hold_every_detection_of_every_frame(tmp_path: Path) -> None:
@@ -198,9 +281,9 @@ def test_records_hold_every_detection_of_every_frame(tmp_path: Path) -> None:
     path = tmp_path / "detections.jsonl"
     with record_file(path, ["cat", "Äpfel"]) as write:
         for frame, seen in zip(clip(n_frames=2), (found, Detections.empty()), strict=True):
-            write(frame, seen)
+            write(frame, seen, tmp_path / "clip.mp4")
     first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    frame_size = {"name": "clip", "width": WIDTH, "height": HEIGHT}
+    frame_size = {"name": "clip", "file": "clip.mp4", "width": WIDTH, "height": HEIGHT}
     assert first == {
         **frame_size,
         "index": 0,
@@ -214,6 +297,6 @@ def test_records_hold_every_detection_of_every_frame(tmp_path: Path) -> None:
 
 def test_records_of_a_failed_run_are_not_left_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), record_file(tmp_path / "detections.jsonl", []) as write:
-        write(clip()[0], Detections.empty())
+        write(clip()[0], Detections.empty(), tmp_path / "clip.mp4")
         raise RuntimeError
     assert names(tmp_path) == []

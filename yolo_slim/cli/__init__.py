@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ the GPU's."""
 def main(argv: list[str] | None = None) -> None:
     """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
     argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _nothing_is_garbage():
             from yolo_slim.cli.app import app_of  # takes seconds, in which people press Ctrl-C

@@ -35,9 +35,10 @@ from yolo_slim.errors import DataError, Interrupted, RunError
 from yolo_slim.pipeline.models import ModelSource, open_session
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.video.draw import draw
-from yolo_slim.video.records import record_file
-from yolo_slim.video.sink import Sink, picture_name, video_name
-from yolo_slim.video.source import frames, is_picture, public_address, source_files
+from yolo_slim.video.names import FreeNames
+from yolo_slim.video.records import record_file, require_records
+from yolo_slim.video.sink import Sink, picture_name, require_own, video_name
+from yolo_slim.video.source import Source, find_source, frames, public_address
 from yolo_slim.video.tally import Tally
 
 ALL_BUT_ROUNDING = 0.99
@@ -64,38 +65,41 @@ def detect(
     """Draw what the model finds; boxes also go to OUT/detections.jsonl."""
     model_source = ModelSource(model, weights, names, size)
     records = out / "detections.jsonl"
-    files = [path for address in source for path in source_files(address)]
-    drawn = [out / (picture_name if is_picture(p) else video_name)(p.stem) for p in files]
-    read = [*files, *model_source.files]
+    sources = [find_source(address) for address in source]
+    drawn = _drawn(sources, out)
+    read = [*(path for found in sources for path in found.files), *model_source.files]
     require_kept([*drawn, records], read)
     check_file(json, [*read, *drawn, records], only_json=True)
+    for path in drawn:
+        require_own(path)
+    require_records(records)
     with open_session(model_source, runtime, threads, tile_choice(winograd)) as session:
         tell_session(session, conf, nms)
         class_names = session.names
         detector = Detector(session, conf, nms, resize_mode=resize)
         broken: list[DataError] = []
-        streams = [frames(s, _read_upright, broken.append) for s in source]
         tally = Tally()
         n_boxes = 0
         times_ms: list[float] = []
         stopped = False
         with Sink(out) as sink, record_file(records, class_names) as record:
             try:
-                for address, stream in zip(source, streams, strict=True):
+                for address, found in zip(source, sources, strict=True):
+                    stream = frames(address, _read_upright, broken.append)
                     name = Path(public_address(address)).name
                     with progress(f"detect {name}") as advance:
                         n_read, promised = 0, None
                         for frame in tally.watch(stream):
                             started = time.perf_counter()
-                            found = detector([frame.image_bgr])[0]
+                            seen = detector([frame.image_bgr])[0]
                             took_ms = (time.perf_counter() - started) * 1e3
-                            sink.write(frame, draw(frame.image_bgr, found, class_names))
-                            tally.add(frame, record(frame, found))
+                            file = sink.write(frame, draw(frame.image_bgr, seen, class_names))
+                            tally.add(frame, record(frame, seen, file))
                             times_ms.append(took_ms)
-                            n_boxes += len(found)
+                            n_boxes += len(seen)
                             n_read = frame.index + 1
                             promised = frame.video.n_frames if frame.video else None
-                            advance(n_read, promised or n_read)
+                            advance(n_read, promised or max(n_read, len(found.files)))
                     if n_read < ALL_BUT_ROUNDING * (promised or 0):
                         warn(console, f"{name} ends early: {n_read} of {promised} frames decoded")
             except KeyboardInterrupt:  # a camera has no other end: what there is, is kept
@@ -122,7 +126,17 @@ def detect(
     if stopped:
         raise Interrupted(f"stopped after {len(times_ms)} frames; {out} holds what was found")
     if broken:
-        raise RunError(f"{len(broken)} of {len(files)} files could not be read; see above")
+        raise RunError(f"{len(broken)} of {len(drawn)} files could not be read; see above")
+
+
+def _drawn(sources: list[Source], out: Path) -> list[Path]:
+    """The files that a sink will write, as far as all can be read."""
+    free = FreeNames()
+    return [
+        out / free((picture_name if found.address is None else video_name)(name))
+        for found in sources
+        for name in found.names
+    ]
 
 
 def _read_upright(path: Path) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render
@@ -20,7 +21,7 @@ def fingerprint(thing: Dataset | PictureFolders | Bundle) -> str:
     if isinstance(thing, Dataset):
         digest.update("\n".join(thing.class_names).encode())
         for sample in thing.samples:
-            digest.update(sample.path.name.encode())
+            digest.update(os.fsencode(sample.path.name))
             digest.update(sample.boxes_xyxy.tobytes() + sample.class_ids.tobytes())
             digest.update(sample.crowd.tobytes())
         return f"{len(thing)} pictures {digest.hexdigest()[:8]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -9,12 +10,18 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from yolo_slim.errors import RunError
+from yolo_slim.errors import InputError, RunError
 from yolo_slim.files import whole_file
+from yolo_slim.video.names import FreeNames, opencv_path
 from yolo_slim.video.source import Frame
 
 _ASSUMED_FPS = 25.0
 _JPEG_QUALITY = 92
+
+_TEXT = b"drawn by yolo_slim"
+MARK = (8 + len(_TEXT)).to_bytes(4, "big") + b"free" + _TEXT
+"""The end of every file that a sink writes: of an mp4 a box that players skip, of a JPEG bytes past
+its end. So a later run knows its own files from other people's."""
 
 
 def picture_name(name: str) -> str:
@@ -27,12 +34,28 @@ def video_name(name: str) -> str:
     return f"{name}.mp4"
 
 
+def require_own(path: Path) -> None:
+    """Raises InputError where there is something of that name that no sink has written; an empty
+    file is no loss."""
+    if path.is_dir() or (path.is_file() and not _is_own(path)):
+        raise InputError(
+            f"{path} exists and was not drawn by yolo_slim: it is kept; choose another --out"
+        )
+
+
+def _is_own(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(MARK)))
+        return file.read() in (b"", MARK)
+
+
 class Sink:
     """Takes frames in the order of their sources and files them; a context manager.
 
     A video gets its name when the next source begins or the block ends; after an error it is
     removed, while pictures and videos finished before stay. A name that this sink has used already
-    gets a number (`street-2.jpg`). Files of an earlier run are replaced.
+    gets a number (`street-2.jpg`). Files of an earlier run are replaced, no others.
     mp4 needs even sides: a video of odd width or height loses its last column or row.
 
     >>> with Sink(Path("out")) as sink:                        # doctest: +SKIP
@@ -43,27 +66,29 @@ class Sink:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.written: list[Path] = []  # finished files, in the order of their sources
-        self._taken: set[Path] = set()
+        self._free = FreeNames()
         self._video: _Video | None = None
 
-    def write(self, frame: Frame, image_bgr: np.ndarray) -> None:
+    def write(self, frame: Frame, image_bgr: np.ndarray) -> Path:
         """Files the annotated picture of a frame: uint8 [H, W, 3], of the frame's size in a video.
+        Gives the file that it is, or will be, in.
 
-        Raises RunError when it cannot be written.
+        Raises RunError when it cannot be written, InputError where `require_own` does.
         """
         continues = frame.video is not None and frame.index > 0
         if not continues:
             self._finish()
         if frame.video is None:
-            path = self._free(picture_name(frame.name))
+            path = self._new(picture_name(frame.name))
             write_jpeg(path, image_bgr)
             self.written.append(path)
-            return
+            return path
         if self._video is None:
-            path = self._free(video_name(frame.name))
+            path = self._new(video_name(frame.name))
             height, width = image_bgr.shape[:2]
             self._video = _Video(path, width, height, frame.video.fps or _ASSUMED_FPS)
         self._video.write(image_bgr)
+        return self._video.path
 
     def __enter__(self) -> Sink:
         return self
@@ -85,21 +110,22 @@ class Sink:
             video.close()
             self.written.append(video.path)
 
-    def _free(self, file_name: str) -> Path:
-        wanted = self.folder / file_name
-        path, number = wanted, 2
-        while path in self._taken:
-            path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-            number += 1
-        self._taken.add(path)
+    def _new(self, file_name: str) -> Path:
+        path = self.folder / self._free(file_name)
+        require_own(path)
         return path
 
 
 def write_jpeg(path: Path, image_bgr: np.ndarray) -> None:
     """Writes uint8 [H, W, 3] as JPEG, whole or not at all."""
+    _, content = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     with whole_file(path) as temporary:
-        if not cv2.imwrite(str(temporary), image_bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-            raise RunError(f"{path} could not be written as JPEG. Is there space left?")
+        temporary.write_bytes(content.tobytes() + MARK)
+
+
+def _mark(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(MARK)
 
 
 class _Video:
@@ -111,7 +137,8 @@ class _Video:
         with ExitStack() as stack:
             temporary = stack.enter_context(whole_file(path))
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(temporary), codec, fps, self._size)
+            self._writer = cv2.VideoWriter(opencv_path(temporary), codec, fps, self._size)
+            stack.callback(_mark, temporary)
             stack.callback(self._writer.release)
             if not self._writer.isOpened():
                 raise RunError(

@@ -14,9 +14,14 @@ import cv2
 import numpy as np
 
 from yolo_slim.errors import DataError
+from yolo_slim.video.names import file_stem, opencv_path
 
 PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
 _STREAM = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
+_CAMERA = re.compile(r"[0-9]{1,2}")  # OpenCV takes the hundreds of a number for a backend
+
+_LEAST_FPS, _MOST_FPS = 0.01, 1000.0
+"""Beyond these it is no rate of pictures: some cameras tell the ticks of their clock, 90000."""
 
 # FFmpeg tells standard error what the DataError is about to say. OpenCV reads this once, when a
 # video is first opened or written, so it is set here and not beside the reading.
@@ -43,7 +48,7 @@ class Frame:
     """One picture to look at.
 
     image_bgr: uint8 [H, W, 3].
-    name: fit for a file name, without suffix; the same for all frames of a video.
+    name: of a file that may show it, without suffix; the same for all frames of a video.
     index: 0, 1, 2 ... within the source.
     video: the video it belongs to; None for a still picture.
     """
@@ -54,32 +59,66 @@ class Frame:
     video: VideoInfo | None = None
 
 
+@dataclass(frozen=True)
+class Source:
+    """What is there to be read, before any of it is opened.
+
+    files: the pictures, or the video; none for a camera and a stream.
+    names: see `Frame`; one for each picture, one for a video.
+    address: what OpenCV opens as a video; None for still pictures.
+    """
+
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
+    address: str | int | None = None
+
+
 def read_bgr(path: Path) -> np.ndarray:
     """A picture as uint8 [H, W, 3] in BGR order, turned as its EXIF says. Raises DataError."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if image is None:
         raise DataError(f"{path} cannot be decoded as a picture; expected JPEG, PNG or the like.")
     return image
 
 
-def source_files(source: str | Path) -> list[Path]:
-    """The pictures or the video that `frames` would read; none for a camera, a stream, and for
-    what is not there."""
+def find_source(source: str | Path) -> Source:
+    """What `frames` would read. Raises DataError where there is nothing."""
+    address = str(source)
+    if _STREAM.match(address):
+        name = re.sub(r"\W+", "-", public_address(address)).strip("-")
+        return Source((), (file_stem(name),), address)
     path = Path(source)
-    if _STREAM.match(str(source)) or not path.exists():
-        return []
-    return _pictures_in(path) if path.is_dir() else [path]
+    if path.is_dir() or (path.is_file() and is_picture(path)):
+        pictures = _pictures_in(path) if path.is_dir() else [path]
+        return Source(tuple(pictures), tuple(file_stem(picture.stem) for picture in pictures))
+    if path.is_file():
+        # Absolute: FFmpeg takes what stands before a colon for a protocol, as in `12:30.mp4`.
+        return Source((path,), (file_stem(path.stem),), str(path.absolute()))
+    if _CAMERA.fullmatch(address):
+        return Source((), (f"camera{address}",), int(address))
+    raise DataError(
+        f"{address} does not exist. "
+        "Pass a picture, a folder, a video file, a camera number or a stream (rtsp://...)."
+    )
 
 
 def public_address(source: str) -> str:
-    """A stream without user and password, for messages and file names; any other source as it is.
+    """A stream without user, password and query, for messages and file names; any other source as
+    it is.
 
-    >>> public_address("rtsp://user:p@ss@camera/1")
+    >>> public_address("rtsp://user:p@ss@camera/1?token=abc")
     'rtsp://camera/1'
     """
     scheme = _STREAM.match(source)
+    if scheme is None:
+        return source
     # A password may hold an @ itself: the last one before the path ends it, as in FFmpeg.
-    return scheme[0] + re.sub(r"^[^/]*@", "", source[scheme.end() :]) if scheme else source
+    place = re.sub(r"^[^/]*@", "", source[scheme.end() :])
+    return scheme[0] + re.split(r"[?#]", place)[0]
 
 
 def is_picture(path: Path) -> bool:
@@ -97,28 +136,22 @@ def frames(
     source: a picture; a folder, whose pictures come sorted by name (other files and sub-folders
         are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...
     read_image: how a still picture is read.
-    pass_over: is told of a broken picture, and the next one follows; without it the error rises.
+    pass_over: is told of a broken picture, and the next one follows, and of a video that does not
+        open; without it the error rises.
 
-    The source is opened at once: a missing one, a folder without pictures and a video without a
+    A video is opened at once: a missing source, a folder without pictures and a video without a
     frame raise DataError here, a broken picture when its turn comes.
     """
-    address = str(source)
-    if _STREAM.match(address):
-        return _video(address, re.sub(r"\W+", "-", public_address(address)).strip("-"))
-    path = Path(source)
-    if path.is_dir():
-        return _pictures(_pictures_in(path), read_image, pass_over)
-    if path.is_file():
-        if is_picture(path):
-            return _pictures([path], read_image, pass_over)
-        # Absolute: FFmpeg takes what stands before a colon for a protocol, as in `12:30.mp4`.
-        return _video(str(path.absolute()), path.stem)
-    if address.isdecimal():
-        return _video(int(address), f"camera{address}")
-    raise DataError(
-        f"{address} does not exist. "
-        "Pass a picture, a folder, a video file, a camera number or a stream (rtsp://...)."
-    )
+    found = find_source(source)
+    if found.address is None:
+        return _pictures(found, read_image, pass_over)
+    try:
+        return _video(found.address, found.names[0])
+    except DataError as error:
+        if pass_over is None:
+            raise
+        pass_over(error)
+        return iter(())
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -132,9 +165,9 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def _pictures(
-    paths: list[Path], read_image: ReadImage, pass_over: Callable[[DataError], None] | None
+    found: Source, read_image: ReadImage, pass_over: Callable[[DataError], None] | None
 ) -> Iterator[Frame]:
-    for index, path in enumerate(paths):
+    for index, (path, name) in enumerate(zip(found.files, found.names, strict=True)):
         try:
             image = read_image(path)
         except DataError as error:
@@ -142,10 +175,12 @@ def _pictures(
                 raise
             pass_over(error)
             continue
-        yield Frame(image, path.stem, index)
+        yield Frame(image, name, index)
 
 
 def _video(address: str | int, name: str) -> Iterator[Frame]:
+    if isinstance(address, str):
+        address = opencv_path(address)
     with _quiet():
         backend = cv2.CAP_ANY if isinstance(address, int) else cv2.CAP_FFMPEG
         capture = cv2.VideoCapture(address, backend)
@@ -160,7 +195,7 @@ def _video(address: str | int, name: str) -> Iterator[Frame]:
     info = VideoInfo(
         width,
         height,
-        fps=_known(capture.get(cv2.CAP_PROP_FPS)),
+        fps=_rate(_known(capture.get(cv2.CAP_PROP_FPS))),
         n_frames=_whole(_known(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
     )
     return _video_frames(capture, first, name, info)
@@ -192,6 +227,10 @@ def _quiet() -> Iterator[None]:
 def _known(value: float) -> float | None:
     """OpenCV answers 0, a negative number or NaN for what it does not know."""
     return value if math.isfinite(value) and value > 0 else None
+
+
+def _rate(fps: float | None) -> float | None:
+    return None if fps is None or not _LEAST_FPS <= fps <= _MOST_FPS else fps
 
 
 def _whole(value: float | None) -> int | None:

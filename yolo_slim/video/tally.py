@@ -11,7 +11,7 @@ from yolo_slim.video.source import Frame
 
 
 class Tally:
-    """pictures: their records. videos: `name`, `frames`, `objects` in all of them, and
+    """pictures: their records. videos: `name`, `file`, `frames`, `objects` in all of them, and
     `frames_per_second`, from decoding to what was made of a frame."""
 
     def __init__(self) -> None:
@@ -30,7 +30,9 @@ class Tally:
             self.pictures.append(record)
             return
         if frame.index == 0:
-            self.videos.append({"name": frame.name, "frames": 0, "objects": 0})
+            self.videos.append(
+                {"name": frame.name, "file": record["file"], "frames": 0, "objects": 0}
+            )
         video = self.videos[-1]
         video["frames"] += 1
         video["objects"] += len(record["detections"])
