@@ -36,6 +36,7 @@ TEXTS = {
     "yolo": _yolos(),
     "yolo scale_x_y": _yolos(more="scale_x_y=1.2"),
     "yolo new_coords": _yolos(act="logistic", more="scale_x_y=2.0\nnew_coords=1"),
+    "yolo new_coords linear": _yolos(more="new_coords=1"),
     "Gaussian_yolo": _yolos("Gaussian_yolo", 3, more="scale_x_y=1.1").replace(
         "filters=16", "filters=24").replace("filters=8\nsize=1", "filters=12\nsize=1"),
     "region softmax": _TRUNK.format(64, 32) + _REGION.format(1),

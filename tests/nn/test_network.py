@@ -184,6 +184,10 @@ def _one_cell(values: list[float], anchor: int, row: int, column: int) -> torch.
          (0.4, 0.8)),
         ({"new_coords": True, "scale_x_y": 2.0}, [0.5, 1, 0.5, 1, 1, 1, 0], (3.5, 2.5), (50, 240),
          (1, 0)),
+        # of a linear convolution: what is no probability counts as the nearest one
+        ({"new_coords": True}, [0.5, 0.25, 0.75, 0.5, 9, -3, 0.5], (3.5, 1.25), (112.5, 60),
+         (0, 0.5)),
+        ({"new_coords": True}, [0.5, 0.25, 0.75, 0.5, -9, -3, 2], (3.5, 1.25), (112.5, 60), (0, 0)),
     ],
 )  # fmt: skip
 def test_decoding_by_hand(changes, raw, centre, size, scores):

@@ -101,8 +101,10 @@ class _HeadWriter:
         boxes = self.yolo_boxes(head, self.part(rows, "xy", 0, 2), self.part(rows, "wh", 2, 4))
         sure = self.part(rows, "objectness", 4, 5)
         classes = self.part(rows, "classes", 5, 5 + head.classes)
-        if not head.new_coords:
-            sure, classes = self.node("Sigmoid", sure), self.node("Sigmoid", classes)
+        sure, classes = (
+            self.clip(part) if head.new_coords else self.node("Sigmoid", part)
+            for part in (sure, classes)
+        )
         return boxes, self.product(sure, classes, "scores")
 
     def gaussian(self, head: GaussianYolo, rows: str) -> tuple[str, str]:
@@ -154,15 +156,13 @@ class _HeadWriter:
             for values, part, size in ((sure, "objectness", 1), (boxes, "rows", 4))
         )
         wh = self.part(boxes, "wh", 2, 4)
-        least, most = graph.floats("decode.zero", 0.0), graph.floats("decode.one", 1.0)
         if head.sqrt:
             wh = self.product(wh, wh, "wh.square")
         else:
-            wh = graph.node("Max", [wh, least], f"{wh}.bounded")
+            wh = graph.node("Max", [wh, graph.floats("decode.zero", 0.0)], f"{wh}.bounded")
         whole = np.tile(self.whole_wh, (num, 1))
         xyxy = self.boxes(self.part(boxes, "xy", 0, 2), wh, whole)
-        product = self.product(sure, classes, "scores.unbounded")
-        return xyxy, graph.node("Clip", [product, least, most], f"{self.name}.scores")
+        return xyxy, self.clip(self.product(sure, classes, "scores"))
 
     def rows(self, raw: str, values: int) -> str:
         """[B, A * values, H, W] -> [B, A, H * W, values]."""
@@ -198,6 +198,11 @@ class _HeadWriter:
         """Values start..stop of each row."""
         steps = [step] if step > 1 else None
         return self.graph.sliced(rows, f"{self.name}.{part}", [start], [stop], [3], steps)
+
+    def clip(self, x: str) -> str:
+        """To probabilities."""
+        zero, one = self.graph.floats("decode.zero", 0.0), self.graph.floats("decode.one", 1.0)
+        return self.graph.node("Clip", [x, zero, one], f"{x}.clipped")
 
     def exp(self, x: str) -> str:
         bounded = self.graph.node(

@@ -66,7 +66,10 @@ def decode(raw: Tensor, head: Head, input_hw: tuple[int, int]) -> BoxesAndScores
         case Yolo():
             parts = split_raw(raw.float(), head)
             boxes_xyxy = decode_boxes(parts, head, input_hw)
-            confidence = parts[..., 4:] if head.new_coords else parts[..., 4:].sigmoid()
+            # A linear convolution before new_coords gives other numbers, too: as in the loss, what
+            # is no probability counts as the nearest one.
+            values = parts[..., 4:]
+            confidence = values.clamp(0, 1) if head.new_coords else values.sigmoid()
             scores = confidence[..., :1] * confidence[..., 1:]
         case Region():
             boxes_xyxy, scores = _decode_region(split_raw(raw.float(), head), head, input_hw)
