@@ -76,7 +76,11 @@ def told_by(model: Any, source: str) -> tuple[Cfg, tuple[str, ...]]:
 def _metadata_of(model: Any) -> dict[str, str]:
     told = model.get_rt_info()
     metadata = told[_METADATA] if _METADATA in told else {}
-    return {key: value.astype(str) for key, value in metadata.items()}
+    if not isinstance(metadata, dict):  # one value, of another maker
+        return {}
+    # An element within an element is a dict: ours are not nested.
+    texts = {key: value for key, value in metadata.items() if not isinstance(value, dict)}
+    return {key: value.astype(str) for key, value in texts.items()}
 
 
 @contextmanager

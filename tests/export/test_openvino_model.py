@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -49,6 +50,18 @@ def biases_of(path):
     adds = [op for op in read_graph(path).get_ops() if op.get_friendly_name().endswith(".conv")]
     nodes = {add.get_friendly_name(): add.input_value(1).get_node() for add in adds}
     return {name: node.get_data() for name, node in nodes.items()}
+
+
+def test_what_another_maker_adds_to_the_metadata_is_passed_over(bundle, tmp_path):
+    path = tmp_path / "a.xml"
+    export_openvino(bundle, path)
+    start, framework, end = re.split(r"(<framework>.*</framework>)", path.read_text(), flags=re.S)
+    nested = framework.replace("<framework>", '<framework><more><deep value="1"/></more>')
+    path.write_text(start + nested + end)
+    read_graph(path)
+    path.write_text(start + '<framework value="onnx"/>' + end)
+    with pytest.raises(InputError, match="carries no cfg"):
+        read_graph(path)
 
 
 def test_a_float_bundle(bundle, tmp_path):
