@@ -242,6 +242,16 @@ def imitated(monkeypatch) -> None:
                         lambda openers: {"engine": Latency(1.5, 1.0, 7)})  # fmt: skip
 
 
+@pytest.mark.parametrize("words", ["--out x.engine --layers l.json", "--selftest"])
+def test_what_may_not_be_run_is_not_built_to_be_run(words, place, imitated, capsys, monkeypatch):
+    monkeypatch.setattr("yolo_slim.cli.export_trt.ready_api", lambda *_: None)
+    monkeypatch.setattr("yolo_slim.pipeline.engines.build_plan", None)
+    before = snapshot(place)
+    code, error = told(f"export_trt model --version-compatible {words}", capsys)
+    assert code == 2 and "program code, which is not run unasked" in error
+    assert snapshot(place) == before
+
+
 def test_a_check_with_a_gpu_runs_all_of_it(place, imitated, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "140")
     assert status(f"export_trt --selftest model {TWO} --json j.json") == 0

@@ -12,6 +12,7 @@ from typer.main import get_command
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import totals
 from yolo_slim.cli.app import app_of
+from yolo_slim.cli.options import write_json
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -133,3 +134,10 @@ def test_what_cannot_be_read_as_one_document_is_kept(there, place):
 
 def test_a_device_is_written_to(place):
     assert status("prune model --out x --json /dev/null") == 0
+
+
+def test_what_json_has_no_word_for_is_null(tmp_path):
+    document = {"ap": float("nan"), "rows": [(1.5, float("inf")), {"-": -float("inf")}], "n": 2}
+    write_json(tmp_path / "j", document)
+    found = json.loads((tmp_path / "j").read_text(), parse_constant=pytest.fail)
+    assert found == {"ap": None, "rows": [[1.5, None], {"-": None}], "n": 2}

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 from typer.main import get_command
 
 from yolo_slim.cli import main, zoo
@@ -79,8 +80,12 @@ def test_ctrl_c_is_told_in_a_line():
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB"
         ),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeException(
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested "
+            "buffer of size 8589934592"
+        ),
     ],
-    ids=["Python", "CPU", "GPU", "library of the GPU"],
+    ids=["Python", "CPU", "GPU", "library of the GPU", "ONNX Runtime"],
 )
 def test_memory_that_is_short_is_told_in_a_line(error, capsys, monkeypatch):
     def short(*_, **__):

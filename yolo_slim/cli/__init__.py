@@ -36,14 +36,15 @@ def main(argv: list[str] | None = None) -> None:
         _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
         _fail("stopped", 130)
-    except (MemoryError, RuntimeError) as error:
-        # Told by its text: the classes are those of libraries that take seconds to import.
-        if isinstance(error, RuntimeError) and not any(words in str(error) for words in NO_MEMORY):
-            raise
-        _fail("out of memory: take a smaller --size or --batch-size", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 1 if error.errno == errno.ENOSPC else 2)
+    except Exception as error:
+        # Told by its text: the classes are those of libraries that take seconds to import.
+        short = isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
+        if not short:
+            raise
+        _fail("out of memory: take a smaller --size or --batch-size", 1)
 
 
 @contextmanager

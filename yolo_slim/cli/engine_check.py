@@ -18,6 +18,7 @@ from yolo_slim.pipeline.engine_check import CASES, LIMITS, EngineCheck, check_en
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.scoring import input_batches, require_boxes
 from yolo_slim.report.table import human
+from yolo_slim.runtime.tensorrt import require_host_code
 from yolo_slim.trt.build import ready_api
 from yolo_slim.trt.settings import BuildSettings
 
@@ -40,6 +41,8 @@ def selftest(
     api = ready_api(settings)
     if source.path.suffix == ".onnx":
         raise InputError(f"{source.model} is an ONNX file; --selftest needs a bundle or a cfg")
+    if has_gpu and settings.version_compatible:  # told now, not after a build
+        require_host_code("what --selftest builds")
     bundle = load_model(source, untrained=True)
     tell_notes(bundle.cfg)
     wanted = (data, images, annotations)

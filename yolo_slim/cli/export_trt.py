@@ -48,7 +48,7 @@ from yolo_slim.pipeline.engines import (
 )
 from yolo_slim.pipeline.models import ModelSource
 from yolo_slim.report.table import human
-from yolo_slim.runtime.tensorrt import TensorRTSession
+from yolo_slim.runtime.tensorrt import TensorRTSession, require_host_code
 from yolo_slim.trt.api import require_gpu
 from yolo_slim.trt.build import Plan, ready_api
 from yolo_slim.trt.engine_file import (
@@ -119,6 +119,8 @@ def export_trt(
         raise InputError(f"--float-rest is for INT8, and --precision {precision} was asked for")
     if layers is not None:
         require_gpu("--layers", "TensorRT tells them of an engine that it has loaded alone")
+        if version_compatible:  # told now, not after the build
+            require_host_code(str(out))
     started = time.perf_counter()
     int8_convolutions: tuple[str, ...] = ()
     if route == "torch-tensorrt":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -162,11 +163,20 @@ def tile_choice(text: str | None) -> TileChoice | None:
 
 def write_json(path: Path | None, document: Any) -> None:
     """Writes the machine-readable result, where one was asked for; not over what the command has
-    made itself meanwhile."""
+    made itself meanwhile. JSON knows no NaN and no infinity: they become null."""
     if path is not None:
         require_json_target(path)
+        text = json.dumps(_finite(document), indent=1, allow_nan=False)
         with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def progress(text: str) -> AbstractContextManager[Callable[[int, int], None]]:

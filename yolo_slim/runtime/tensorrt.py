@@ -120,16 +120,21 @@ class TensorRTSession(Session):
     def _started(self, runtime: Any, path: Path) -> Any:
         """The runtime, which runs an engine's own program code only where a person said so."""
         if self.record.version_compatible:
-            if os.environ.get(HOST_CODE) != "1":
-                raise InputError(
-                    f"{path} is version-compatible: it carries program code, which is not run "
-                    f"unasked. If you built it yourself, set {HOST_CODE}=1"
-                )
+            require_host_code(str(path))
             runtime.engine_host_code_allowed = True
         return runtime
 
     def _told(self) -> str:
         return failure(self.log.errors)
+
+
+def require_host_code(engine: str) -> None:
+    """Raises InputError where no person has said that a version-compatible engine may be run."""
+    if os.environ.get(HOST_CODE) != "1":
+        raise InputError(
+            f"{engine} is version-compatible: it carries program code, which is not run unasked. "
+            f"If you built it yourself, set {HOST_CODE}=1"
+        )
 
 
 def _input_of(trt: Any, engine: Any) -> str:
