@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -82,16 +83,22 @@ class NetworkSession(Session):
 class TorchSession(NetworkSession):
     """Runs a bundle in torch on the CPU: BatchNorm folded, channels_last.
 
-    tile: of the sections that run by Winograd's algorithms, see `winograd`; None for none.
+    threads: while it runs. tile: of the sections that run by Winograd's algorithms, see `winograd`;
+    None for none.
     """
 
     def __init__(self, bundle: Bundle, threads: int, tile: TileChoice | None = None) -> None:
-        torch.set_num_threads(threads)
         folded = fold_batchnorm(bundle)
         network = network_of(folded.cfg, folded.weights, folded.precision)
         if tile is not None:
-            network = winograd(network, tile)
+            with torch_threads(threads):
+                network = winograd(network, tile)
         super().__init__(network.channels_last(), bundle.class_names)
+        self.threads = threads
+
+    def run(self, images: Array) -> list[Array]:
+        with torch_threads(self.threads):
+            return super().run(images)
 
 
 class OnnxSession(Session):
@@ -134,6 +141,18 @@ class OnnxSession(Session):
             return [np.concatenate(tensors) for tensors in zip(*parts, strict=True)]
         given: list[Array] = self.session.run(None, {IMAGE_NAME: images})
         return given
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """torch computes with so many threads inside, and with as many as before afterwards: the number
+    is one for the process, in which a training may follow."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def default_threads() -> int:
