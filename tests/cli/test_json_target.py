@@ -24,7 +24,7 @@ COMMANDS = {
     "quantize": "quantize model --out x " + TWO,
     "train": "train model --epochs 1 --out x " + TWO,
     "distill": "distill model --teacher model --out x " + TWO,
-    "detect": "detect model a.png --out x",
+    "detect": "detect model 0 --out x",
     "convert": "convert model --out x", "export_onnx": "export_onnx model --out x.onnx",
     "export_openvino": "export_openvino model --out x.xml",
     "compress": "compress recipe.toml --out x", "compare": "compare recipe.toml --out x",
