@@ -142,6 +142,14 @@ def test_a_video_goes_round(tmp_path: Path) -> None:
         assert abs(before.image_bgr.mean() - after.image_bgr.mean()) < 8
 
 
+@pytest.mark.parametrize("fps", [0.02, 23.976, 66.6667, 119.643, 999.99])
+def test_a_rate_that_mpeg_4_cannot_say_is_rounded(fps: float, tmp_path: Path) -> None:
+    info = VideoInfo(WIDTH, HEIGHT, fps, n_frames=3)
+    write_all(tmp_path, [replace(frame, video=info) for frame in clip(n_frames=3)])
+    seen = list(frames(tmp_path / "clip.mp4"))
+    assert len(seen) == 3 and seen[0].video.fps == pytest.approx(fps, rel=1e-3)
+
+
 def test_a_colon_in_the_name_of_a_video_is_no_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

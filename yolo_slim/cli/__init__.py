@@ -23,7 +23,8 @@ the GPU's."""
 def main(argv: list[str] | None = None) -> None:
     """Runs one verb and exits: 0 done, 1 failed, 2 unusable arguments or input."""
     argv = sys.argv[1:] if argv is None else argv
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # The name of a file need not be UTF-8, and is told all the same.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _nothing_is_garbage():

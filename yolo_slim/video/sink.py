@@ -137,7 +137,9 @@ class _Video:
         with ExitStack() as stack:
             temporary = stack.enter_context(whole_file(path))
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(opencv_path(temporary), codec, fps, self._size)
+            # MPEG-4 has 16 bits for the ticks of a second, of which OpenCV wants 1000 for 66.667.
+            rate = fps if fps < 65 else round(fps, 1)
+            self._writer = cv2.VideoWriter(opencv_path(temporary), codec, rate, self._size)
             stack.callback(_mark, temporary)
             stack.callback(self._writer.release)
             if not self._writer.isOpened():
