@@ -103,6 +103,12 @@ BAD = {
         "--data set.yaml --names names.txt --to coco --out x", "--names goes with"),
     "a folder in use": ("--data set.yaml --to coco --out full", "full is not empty"),
     "into the pictures": (f"{PAIR} train_xml --to coco --out train/x", "train/x lies in train"),
+    "into the pictures of a description": (
+        "--data set.yaml --to coco --out val/x", "val/x lies in val"),
+    "into the annotations of a description": (
+        "--data set.yaml --to coco --out train_xml/x", "lies in train_xml"),
+    "into the pictures of a data.yaml": (
+        "--data data.yaml --to coco --out train/x/y", "train/x/y lies in train"),
     "over the pictures": (f"{PAIR} train_xml --to coco --out train", "would replace"),
     "json over the source": (
         "--data set.yaml --to coco --out x --json set.yaml", "would replace"),

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from yolo_slim.data.annotations import Form, form_of, read_annotations, read_named
 from yolo_slim.data.darknet import read_darknet, read_options
-from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.dataset import Dataset, is_folder
 from yolo_slim.data.named import class_order
 from yolo_slim.data.pictures import Progress
+from yolo_slim.data.ultralytics import folders_searched as ultralytics_folders
 from yolo_slim.data.ultralytics import read_ultralytics
 from yolo_slim.data.yaml_file import EXAMPLE, check_keys, names_of, path_of, read_yaml, shown
 from yolo_slim.errors import DataError
@@ -85,6 +86,19 @@ def splits_in(data: Path) -> tuple[Split, ...]:
     if not found:
         raise DataError(f"{data} has neither `train` nor `val`. Expected e.g. {EXAMPLE}.")
     return tuple(found)
+
+
+def folders_searched(data: Path) -> tuple[Path, ...]:
+    """The folders whose whole content a description takes as pictures or annotations; none for a
+    Darknet `.data` file, which names lists. Raises DataError where it cannot be read."""
+    if data.suffix == ".data":
+        return ()
+    document = _read_document(data)
+    if _is_ultralytics(document, data):
+        return ultralytics_folders(data, document)
+    parts = [(split, document[split]) for split in SPLITS if document.get(split) is not None]
+    places = [place for split, part in parts for place in _places(part, data, split)]
+    return tuple(place for place in places if is_folder(place))
 
 
 def description_in(folder: Path) -> Path | None:

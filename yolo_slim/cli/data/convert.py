@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,7 +25,7 @@ from yolo_slim.data.carried import Target
 from yolo_slim.data.convert import Pictures
 from yolo_slim.data.convert import convert as convert_data
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.data.describe import has_test_split, splits_in
+from yolo_slim.data.describe import folders_searched, has_test_split, splits_in
 from yolo_slim.data.pictures import read_names
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
@@ -52,7 +53,7 @@ def convert(
     sources = [data, images, annotations, names]
     check_file(json, sources, only_json=True)
     require_kept([out], sources)
-    _require_apart(out, images, annotations)
+    _require_apart(out, [images, annotations, *(folders_searched(data) if data else ())])
     require_writable(out)
     if data is not None and names is not None:
         raise InputError("--names goes with --images and --annotations; --data has its own")
@@ -87,7 +88,7 @@ def convert(
     write_json(json, summary)
 
 
-def _require_apart(out: Path, *folders: Path | None) -> None:
+def _require_apart(out: Path, folders: Iterable[Path | None]) -> None:
     """A folder that is searched for pictures must not hold what is made of it."""
     for folder in folders:
         if folder is not None and folder.is_dir() and folder.resolve() in out.resolve().parents:
