@@ -73,6 +73,15 @@ def test_a_pair_is_one_split(place):
     assert len(read_dataset(Path("made/data.yaml"), None, None, "val")) == 1
 
 
+def test_into_the_empty_folder_where_the_person_stands(place, monkeypatch):
+    (place / "new").mkdir()
+    monkeypatch.chdir(place / "new")
+    assert run("convert --data ../set.yaml --to yolo --out .") == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["data.yaml", "images", "labels"]
+    assert len(read_dataset(Path("data.yaml"), None, None, "train")) == 2
+    assert not [path for path in place.iterdir() if path.name.startswith(".")]
+
+
 def test_names_of_a_pair(place):
     (place / "names.txt").write_text("dog\ncat\n")
     pair = "--images val --annotations val_xml --names names.txt"

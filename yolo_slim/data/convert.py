@@ -93,7 +93,7 @@ def convert(
     except OSError as error:
         # Not the temporary name, which no one has typed.
         named = str(error.filename or "")
-        place = out if not named or f"{os.sep}.{out.name}." in named else named
+        place = out if not named or f"{os.sep}.{out.resolve().name}." in named else named
         raise OSError(error.errno, error.strerror, str(place)) from error
     return Converted(
         out / description,
