@@ -15,10 +15,11 @@ from yolo_slim.data.carried import Target, carried
 from yolo_slim.data.coco import write_coco
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.image import read_size, require_size
-from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures, places_below
+from yolo_slim.data.pictures import Progress, find_pictures, places_below
 from yolo_slim.data.writers import write_each, write_labelme, write_voc, write_yolo
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_folder
+from yolo_slim.found_files import PICTURE_SUFFIXES
 
 Pictures = Literal["link", "copy", "none"]
 

@@ -43,9 +43,7 @@ def read_ultralytics(
     value = document[split]
     places = value if isinstance(value, list) else [value]
     pictures = [
-        picture
-        for place in places
-        for picture in _pictures(place, base, f"{data}: `{split}`")
+        picture for place in places for picture in _pictures(place, base, f"{data}: `{split}`")
     ]
     seen: set[Path] = set()
     for picture in pictures:
