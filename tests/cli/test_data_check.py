@@ -58,6 +58,12 @@ def test_names_that_yaml_reads_as_true_are_refused(place, capsys):
     assert status == 2 and "put it in quotes" in " ".join(err.split())
 
 
+def test_a_darknet_file_without_a_split_is_told(place, capsys):
+    (place / "obj.data").write_text("classes=1\nnames=obj.names\n")
+    status, _, err = run("data check --data obj.data", capsys)
+    assert status == 2 and "obj.data has neither `train=` nor `valid=`" in " ".join(err.split())
+
+
 def test_a_sound_set_is_status_0(place, capsys):
     status, out, err = run("data check --data set.yaml", capsys)
     assert (status, err) == (0, "")

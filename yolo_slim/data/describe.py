@@ -80,11 +80,13 @@ def splits_in(data: Path) -> tuple[Split, ...]:
     if data.suffix == ".data":
         options = read_options(data)
         found = [s for s in SPLITS if _darknet_key(s) in options]
+        missing = "neither `train=` nor `valid=`. Expected e.g. `train=train.txt`."
     else:
         document = _read_document(data)
         found = [split for split in SPLITS if document.get(split) is not None]
+        missing = f"neither `train` nor `val`. Expected e.g. {EXAMPLE}."
     if not found:
-        raise DataError(f"{data} has neither `train` nor `val`. Expected e.g. {EXAMPLE}.")
+        raise DataError(f"{data} has {missing}")
     return tuple(found)
 
 
