@@ -118,6 +118,8 @@ BAD = {
         "--data set.yaml --to coco --out train_xml/x", "lies in train_xml"),
     "into the pictures of a data.yaml": (
         "--data data.yaml --to coco --out train/x/y", "train/x/y lies in train"),
+    "json into the annotations": (
+        f"{PAIR} train_xml --to coco --out x --json train_xml/x.json", "lies in train_xml"),
     "over the pictures": (f"{PAIR} train_xml --to coco --out train", "would replace"),
     "json over the source": (
         "--data set.yaml --to coco --out x --json set.yaml", "would replace"),

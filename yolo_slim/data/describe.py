@@ -91,16 +91,16 @@ def splits_in(data: Path) -> tuple[Split, ...]:
 
 
 def folders_searched(data: Path) -> tuple[Path, ...]:
-    """The folders whose whole content a description takes as pictures or annotations; none for a
-    Darknet `.data` file, which names lists. Raises DataError where it cannot be read."""
+    """The folders in which a description has all pictures, or all annotations, looked for; none for
+    a Darknet `.data` file, which names lists. Raises DataError where it cannot be read."""
     if data.suffix == ".data":
         return ()
     document = _read_document(data)
     if _is_ultralytics(document, data):
         return ultralytics_folders(data, document)
-    parts = [(split, document[split]) for split in SPLITS if document.get(split) is not None]
-    places = [place for split, part in parts for place in _places(part, data, split)]
-    return tuple(place for place in places if is_folder(place))
+    parts = [_places(document[s], data, s) for s in SPLITS if document.get(s) is not None]
+    # A file of annotations names its pictures: others beside them do no harm.
+    return tuple(place for part in parts if is_folder(part[1]) for place in part)
 
 
 def description_in(folder: Path) -> Path | None:

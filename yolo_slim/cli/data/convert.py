@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +18,7 @@ from yolo_slim.cli.options import (
     progress,
     write_json,
 )
-from yolo_slim.cli.targets import check_file, require_kept
+from yolo_slim.cli.targets import check_file, require_apart, require_kept
 from yolo_slim.console import note
 from yolo_slim.data.carried import Target
 from yolo_slim.data.convert import Pictures
@@ -52,8 +51,9 @@ def convert(
     """
     sources = [data, images, annotations, names]
     check_file(json, sources, only_json=True)
+    require_apart(json, [annotations])
     require_kept([out], sources)
-    _require_apart(out, [images, annotations, *(folders_searched(data) if data else ())])
+    require_apart(out, [images, annotations, *(folders_searched(data) if data else ())])
     require_writable(out)
     if data is not None and names is not None:
         raise InputError("--names goes with --images and --annotations; --data has its own")
@@ -86,10 +86,3 @@ def convert(
         "notes": [*told, *converted.notes],
     }
     write_json(json, summary)
-
-
-def _require_apart(out: Path, folders: Iterable[Path | None]) -> None:
-    """A folder that is searched for pictures must not hold what is made of it."""
-    for folder in folders:
-        if folder is not None and folder.is_dir() and folder.resolve() in out.resolve().parents:
-            raise InputError(f"{out} lies in {folder}, which this command reads: go beside it")
