@@ -110,6 +110,8 @@ BAD = {
         f"{PAIR} train_xml --names names.txt --to coco --out x", "not among the names mouse"),
     "names beside a description": (
         "--data set.yaml --names names.txt --to coco --out x", "--names goes with"),
+    "a split beside a description": (
+        "--data set.yaml --split val --to coco --out x", "--split goes with"),
     "a folder in use": ("--data set.yaml --to coco --out full", "full is not empty"),
     "into the pictures": (f"{PAIR} train_xml --to coco --out train/x", "train/x lies in train"),
     "into the pictures of a description": (

@@ -37,8 +37,9 @@ def convert(
     images: Images = None,
     annotations: Annotations = None,
     split: Annotated[
-        Literal["train", "val"], typer.Option(help="What --images/--annotations are.")
-    ] = "train",
+        Literal["train", "val"] | None,
+        typer.Option(help="What --images/--annotations are; else train."),
+    ] = None,
     names: NamesFile = None,
     pictures: Annotated[
         Pictures, typer.Option("--pictures", help="What becomes of the pictures.")
@@ -57,8 +58,10 @@ def convert(
     require_writable(out)
     if data is not None and names is not None:
         raise InputError("--names goes with --images and --annotations; --data has its own")
+    if data is not None and split is not None:
+        raise InputError("--split goes with --images and --annotations; of --data all is converted")
     class_names = read_names(names) if names else ()
-    wanted = (split,) if data is None else splits_in(data)
+    wanted = (split or "train",) if data is None else splits_in(data)
     if data is not None and has_test_split(data):
         note(console, f"{data}: `test` is not converted")
     found: dict[str, Dataset] = {
