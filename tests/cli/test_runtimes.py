@@ -109,6 +109,10 @@ CASES = {
         "evaluate six --runtime opencv " + TWO, "activation=relu6: OpenCV does not read it"),
     "another ending": ("export_openvino model --out x.onnx", "ends in .xml"),
     "data without --int8": ("export_openvino model --out x.xml " + TWO, "--int8 calibrates on"),
+    "images without --int8": (
+        "export_openvino model --out x.xml --n-images 9", "--n-images does nothing without --int8"),
+    "seed without --int8": (
+        "export_openvino model --out x.xml --seed 0", "--seed does nothing without --int8"),
     "--int8 without data": ("export_openvino model --out x.xml --int8", "no data"),
     "over its own weights": (
         "export_openvino pair.cfg --weights pair.bin --out pair.xml", "pair.bin would replace"),

@@ -48,7 +48,7 @@ def read_start(recipe: Recipe, out: Path, console: Console) -> Start:
         note(console, other_classes)
     trained = not spec.is_drawn and other_classes is None
     pictures = _with_unlabelled(train_data, recipe.data.unlabelled, console)
-    # Of what lies in the files, wherever they lie.
+    # Of what fingerprints tell of the files, wherever they lie.
     data = (train_data, val_data, pictures)
     key = digest(*map(fingerprint, data), fingerprint(bundle), str(recipe.seed))
     return Start(bundle, train_data, val_data, pictures, trained, key)
