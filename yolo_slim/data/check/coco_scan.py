@@ -10,6 +10,7 @@ from typing import Any
 from yolo_slim.data.check.finding import Finding
 from yolo_slim.data.check.rows import RawBox, RawImage, RawSplit
 from yolo_slim.data.coco import CROWD_MARKS, read_coco
+from yolo_slim.data.named import tidy
 from yolo_slim.errors import DataError
 
 
@@ -63,7 +64,7 @@ def scan_coco(
     class_names = [str(categories[key].get("name", key)) for key in category_ids]
     if names is not None:
         if len(names) == len(class_names):
-            class_names = [str(name).strip() for name in names]
+            class_names = [tidy(str(name)) for name in names]
         else:
             told = f"{len(names)} names for {len(class_names)} categories"
             scan.tell("names do not fit", told)
