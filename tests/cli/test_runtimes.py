@@ -95,6 +95,8 @@ CASES = {
         "is an ONNX file: it runs in onnxruntime, openvino, openvino-f32, not opencv"),
     "weights for an .xml": (
         "evaluate good.xml --weights good.bin " + TWO, "--weights makes no sense with it"),
+    "names for an .xml": (
+        "evaluate good.xml --names names.txt " + TWO, "--names makes no sense with it"),
     "another size of an .xml": ("evaluate good.xml --size 64 " + TWO, "made for 32x32 px"),
     "half an .xml": ("evaluate cut.xml " + TWO, "cut.xml: OpenVINO cannot load it"),
     "an empty .xml": ("evaluate empty.xml " + TWO, "empty.xml: OpenVINO cannot load it"),
