@@ -15,7 +15,7 @@ PACKAGE = Path(yolo_slim.__file__).parent
 FLOORS = {
     "errors": 0, "cfg": 0, "zoo": 0, "detections": 0, "files": 0, "precision": 0, "console": 0,
     "knee": 0, "energy": 0, "optional": 0, "class_names": 0, "findings": 0, "progress": 0,
-    "commit": 0, "in_use": 0,
+    "commit": 0, "in_use": 0, "found_files": 0,
     "nn": 1, "weights": 1, "darknet_weights": 1, "bundle": 1, "pretrained": 1, "fold": 1,
     "geometry": 1, "metadata": 1, "processes": 1, "openvino_graph": 1, "trt": 1,
     "data": 2, "train": 2, "distill": 2, "prune": 2, "factorize": 2, "quantize": 2, "evaluate": 2,

@@ -14,6 +14,15 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return [f"{name} ({k})" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
+def are_known(names: Sequence[str]) -> bool:
+    """Whether classes have names, and not their numbers in place of them.
+
+    >>> are_known(("cat", "dog")), are_known(("class_0", "class_1")), are_known(())
+    (True, False, False)
+    """
+    return any(class_key(name) != f"class{k}" for k, name in enumerate(names))
+
+
 SYNONYMS = {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv"}
 """What Pascal VOC and Darknet's coco.names call classes of COCO."""
 

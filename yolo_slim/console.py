@@ -21,6 +21,15 @@ def note(console: Console, text: str) -> None:
     console.print(Text("note: ", "yellow").append(text, "default"))
 
 
+def printable(text: str) -> str:
+    r"""A text with names from a file of anyone's: nothing in it steers the terminal.
+
+    >>> printable("a\x1b[2J.png")
+    'a�[2J.png'
+    """
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 def percent(share: float) -> str:
     """One digit behind the point; of a small share two figures, so that it does not read as none.
 

@@ -59,8 +59,12 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder; it becomes `path`, replacing an older one, if all goes well."""
+    """Yields a temporary folder; it becomes `path`, replacing an older one, if all goes well.
+
+    An empty folder is filled, not replaced: it may be where the person stands, or a mount.
+    """
     require_writable(path)
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - `.` has no name to go beside
     made = _make_folder(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -69,16 +73,27 @@ def whole_folder(path: Path) -> Iterator[Path]:
             # What a link points to is somebody else's.
             if not made_inside.is_symlink():
                 _make_readable(made_inside)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.rename(old / path.name)
+        if not path.exists():
             temporary.rename(path)
-            shutil.rmtree(old)
+        elif path.is_dir() and not any(path.iterdir()):
+            for child in temporary.iterdir():
+                shutil.move(child, path)
         else:
-            temporary.rename(path)
+            _replace(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         _remove_empty(made)
+
+
+def _replace(path: Path, by: Path) -> None:
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    try:
+        path.rename(old / path.name)
+    except OSError:
+        old.rmdir()
+        raise
+    by.rename(path)
+    shutil.rmtree(old)
 
 
 def require_writable(path: Path) -> None:

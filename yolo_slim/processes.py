@@ -17,13 +17,14 @@ def rank() -> int:
     return distributed.get_rank() if _together() else 0
 
 
-def mean_over_processes(number: float, device: torch.device) -> float:
-    """The mean of what each process passes; the number itself where there is one process."""
+def mean_over_processes(number: float, device: torch.device, least_in_all: float = 0.0) -> float:
+    """The mean of what each process passes, 0 or more; the number itself where there is one
+    process. least_in_all: what the sum is taken for where it is smaller."""
     if n_processes() == 1:
-        return float(number)
+        return max(float(number), least_in_all)
     total: Tensor = torch.tensor(float(number), dtype=torch.float64, device=device)
     distributed.all_reduce(total)
-    return float(total) / n_processes()
+    return max(float(total), least_in_all) / n_processes()
 
 
 def _together() -> bool:

@@ -58,6 +58,40 @@ def test_names_that_yaml_reads_as_true_are_refused(place, capsys):
     assert status == 2 and "put it in quotes" in " ".join(err.split())
 
 
+def test_a_darknet_file_without_a_split_is_told(place, capsys):
+    (place / "obj.data").write_text("classes=1\nnames=obj.names\n")
+    status, _, err = run("data check --data obj.data", capsys)
+    assert status == 2 and "obj.data has neither `train=` nor `valid=`" in " ".join(err.split())
+
+
+def test_a_page_of_somebody_else_is_kept(place, capsys):
+    (place / "site").mkdir()
+    (place / "site" / "check.html").write_text("<p>dear")
+    status, _, err = run("data check --data set.yaml --out site", capsys)
+    assert status == 2 and "site/check.html exists and is no page of yolo_slim" in err
+    assert (place / "site" / "check.html").read_text() == "<p>dear"
+
+
+@pytest.mark.parametrize("name", ["0", "new"])
+def test_json_is_not_put_among_the_annotations(place, name, capsys):
+    shapes = '{"shapes": [], "imagePath": "0.png", "imageHeight": 120, "imageWidth": 160}'
+    (place / "train" / "0.json").write_text(shapes)
+    pair = "--images train --annotations train"
+    status, _, err = run(f"data check {pair} --json train/{name}.json", capsys)
+    assert status == 2 and f"train/{name}.json" in err
+    assert (place / "train" / "0.json").read_text() == shapes
+    assert not (place / "train" / "new.json").exists()
+
+
+def test_names_from_a_file_do_not_steer_the_terminal(place, capsys):
+    for split in ("train", "val"):
+        document = json.loads((place / f"{split}.json").read_text())
+        document["categories"] = [{"id": k, "name": f"\x1b[2J{k}"} for k in (1, 2)]
+        (place / f"{split}.json").write_text(json.dumps(document))
+    status, out, _ = run("data check --data set.yaml", capsys)
+    assert status == 0 and "�[2J2" in out and "\x1b" not in out
+
+
 def test_a_sound_set_is_status_0(place, capsys):
     status, out, err = run("data check --data set.yaml", capsys)
     assert (status, err) == (0, "")

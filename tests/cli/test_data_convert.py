@@ -73,6 +73,15 @@ def test_a_pair_is_one_split(place):
     assert len(read_dataset(Path("made/data.yaml"), None, None, "val")) == 1
 
 
+def test_into_the_empty_folder_where_the_person_stands(place, monkeypatch):
+    (place / "new").mkdir()
+    monkeypatch.chdir(place / "new")
+    assert run("convert --data ../set.yaml --to yolo --out .") == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["data.yaml", "images", "labels"]
+    assert len(read_dataset(Path("data.yaml"), None, None, "train")) == 2
+    assert not [path for path in place.iterdir() if path.name.startswith(".")]
+
+
 def test_names_of_a_pair(place):
     (place / "names.txt").write_text("dog\ncat\n")
     pair = "--images val --annotations val_xml --names names.txt"
@@ -101,8 +110,18 @@ BAD = {
         f"{PAIR} train_xml --names names.txt --to coco --out x", "not among the names mouse"),
     "names beside a description": (
         "--data set.yaml --names names.txt --to coco --out x", "--names goes with"),
+    "a split beside a description": (
+        "--data set.yaml --split val --to coco --out x", "--split goes with"),
     "a folder in use": ("--data set.yaml --to coco --out full", "full is not empty"),
     "into the pictures": (f"{PAIR} train_xml --to coco --out train/x", "train/x lies in train"),
+    "into the pictures of a description": (
+        "--data set.yaml --to coco --out val/x", "val/x lies in val"),
+    "into the annotations of a description": (
+        "--data set.yaml --to coco --out train_xml/x", "lies in train_xml"),
+    "into the pictures of a data.yaml": (
+        "--data data.yaml --to coco --out train/x/y", "train/x/y lies in train"),
+    "json into the annotations": (
+        f"{PAIR} train_xml --to coco --out x --json train_xml/x.json", "lies in train_xml"),
     "over the pictures": (f"{PAIR} train_xml --to coco --out train", "would replace"),
     "json over the source": (
         "--data set.yaml --to coco --out x --json set.yaml", "would replace"),

@@ -12,6 +12,7 @@ import zipfile
 import pytest
 
 from yolo_slim.cli import main
+from yolo_slim.data.describe import splits_in
 from yolo_slim.data.download.catalogue import find_source
 from yolo_slim.data.download.stamps import write_stamps
 
@@ -87,7 +88,7 @@ def test_any_archive_by_its_checksum(url, tmp_path, capsys):
 
 
 def test_json_counts_the_pictures_of_a_set_by_name(tmp_path, capsys, monkeypatch):
-    """As if all had come before; masks are no pictures to train on."""
+    """As if all had come before, but for the description; masks are no pictures to train on."""
     monkeypatch.chdir(tmp_path)
     source, there = find_source("voc2007"), {}
     for archive in source.parts.values():
@@ -97,9 +98,11 @@ def test_json_counts_the_pictures_of_a_set_by_name(tmp_path, capsys, monkeypatch
             path.parent.mkdir(parents=True)
             path.write_bytes(b"")
     write_stamps(tmp_path / "set", there)
-    assert run("data download voc --out set --json told.json", capsys)[0] == 0
+    status, out, _ = run("data download voc --out set --json told.json", capsys)
+    assert status == 0 and "set/voc2007.yaml: pass it as --data" in out
+    assert splits_in(tmp_path / "set" / "voc2007.yaml") == ("train", "val")
     assert json.loads((tmp_path / "told.json").read_text()) == {
-        "out": "set", "name": "voc2007", "description": None,
+        "out": "set", "name": "voc2007", "description": "set/voc2007.yaml",
         "folders": ["trainval2007", "test2007"],
         "images": {"trainval2007/JPEGImages": 1, "test2007/JPEGImages": 1},
     }  # fmt: skip
@@ -138,6 +141,7 @@ CASES = {
     "no checksum": ("--url http://h/a.zip --sha256 abc", "is no sha256 sum"),
     "parts of an address": (f"--url http://h/a.zip --sha256 {SUM} --parts val", "--parts goes"),
     "no address": (f"--url a.zip --sha256 {SUM}", "no address to download from"),
+    "half an address": (f"--url http://[::1/a.zip --sha256 {SUM}", "no address to download from"),
     "file address": (f"--url file:///etc/hostname --sha256 {SUM}", "no address"),
     "not there": (f"--url URL/none.zip --sha256 {SUM}", "404"),
     "over a file": (f"--url URL/good.zip --sha256 {SUM} --out note.txt", "note.txt"),

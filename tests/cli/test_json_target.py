@@ -88,12 +88,15 @@ def test_convert_tells_what_it_wrote(place):
         assert told["file_bytes"] == (place / file).stat().st_size
 
 
-def test_annotations_are_kept(place, capsys):
-    coco = json.dumps({"images": [], "annotations": [], "categories": []})
-    (place / "train.json").write_text(coco)
+@pytest.mark.parametrize(
+    "there",
+    ['{"images": [], "annotations": [], "categories": []}', '{"shapes": [], "imagePath": "a.png"}'],
+)
+def test_annotations_are_kept(there, place, capsys):
+    (place / "train.json").write_text(there)
     assert status("prune model --out x --json train.json") == 2
     assert "train.json holds annotations and is kept" in capsys.readouterr().err
-    assert (place / "train.json").read_text() == coco and not (place / "x").exists()
+    assert (place / "train.json").read_text() == there and not (place / "x").exists()
 
 
 @pytest.mark.parametrize(

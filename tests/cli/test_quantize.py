@@ -170,10 +170,14 @@ def test_what_cannot_be_trained_is_told_before_anything_is_calibrated(place, cap
     Bundle(coords, random_weights(coords)).save(place / "coords")
     five = build("yolov3-nano", 5, 64)
     Bundle(five, random_weights(five)).save(place / "five")
+    two = build("yolov3-nano", 2, 64)
+    others = Bundle(two, random_weights(two), class_names=("owl", "fox"))
+    others.save(place / "others")
     monkeypatch.setattr("yolo_slim.cli.quantize.run_quantize", None)
     for command, words in {
         "coords": "Without a teacher (none) it learns from labels",
-        "five": "detects 5 classes",
+        "five": "does not have the classes of five/model.cfg",
+        "others": "does not have the classes of others/model.cfg",
         "model --lr 20": "--lr",
     }.items():
         code, err = told(f"quantize {command} --data set.yaml --out t --qat", capsys)

@@ -95,6 +95,8 @@ CASES = {
         "is an ONNX file: it runs in onnxruntime, openvino, openvino-f32, not opencv"),
     "weights for an .xml": (
         "evaluate good.xml --weights good.bin " + TWO, "--weights makes no sense with it"),
+    "names for an .xml": (
+        "evaluate good.xml --names names.txt " + TWO, "--names makes no sense with it"),
     "another size of an .xml": ("evaluate good.xml --size 64 " + TWO, "made for 32x32 px"),
     "half an .xml": ("evaluate cut.xml " + TWO, "cut.xml: OpenVINO cannot load it"),
     "an empty .xml": ("evaluate empty.xml " + TWO, "empty.xml: OpenVINO cannot load it"),
@@ -109,6 +111,10 @@ CASES = {
         "evaluate six --runtime opencv " + TWO, "activation=relu6: OpenCV does not read it"),
     "another ending": ("export_openvino model --out x.onnx", "ends in .xml"),
     "data without --int8": ("export_openvino model --out x.xml " + TWO, "--int8 calibrates on"),
+    "images without --int8": (
+        "export_openvino model --out x.xml --n-images 9", "--n-images does nothing without --int8"),
+    "seed without --int8": (
+        "export_openvino model --out x.xml --seed 0", "--seed does nothing without --int8"),
     "--int8 without data": ("export_openvino model --out x.xml --int8", "no data"),
     "over its own weights": (
         "export_openvino pair.cfg --weights pair.bin --out pair.xml", "pair.bin would replace"),

@@ -298,6 +298,54 @@ def test_neighbours_are_given_reach_from_scratch_alone(place, capsys):
     assert "needs scale_x_y above 1" in " ".join(capsys.readouterr().err.split())
 
 
+class Begun(Exception):
+    """What a training was begun with."""
+
+
+def begun(monkeypatch, command: str) -> Bundle:
+    def train(bundle, *_, **__):
+        raise Begun(bundle)
+
+    monkeypatch.setattr("yolo_slim.cli.training.train_bundle", train)
+    with pytest.raises(Begun) as caught:
+        status(command)
+    return caught.value.args[0]
+
+
+@pytest.mark.parametrize("typed", ["", "--names names.txt"])
+def test_rows_of_heads_go_by_name_where_the_number_of_classes_stays(
+    place, monkeypatch, capsys, typed
+):
+    cfg = build("yolov3-nano", 2, 64)
+    old = Bundle(cfg, random_weights(cfg), class_names=() if typed else ("dog", "cat"))
+    old.save(place / "old")
+    (place / "names.txt").write_text("dog\ncat\n")
+    new = begun(monkeypatch, TRAIN.replace("yolov3-nano --size 64", f"old {typed}"))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "are others, or in another order" in told and "these classes: cat, dog" in told
+    key = f"{cfg.head_indices[0] - 1}.conv.weight"
+    before, after = (bundle.weights[key].view(3, 7, -1) for bundle in (old, new))
+    assert after[:, 5].equal(before[:, 6]) and after[:, 6].equal(before[:, 5])
+
+
+def test_classes_to_validate_on_are_looked_at_before_training(place, monkeypatch, capsys):
+    side = "{images: pictures, annotations: NAME.json}"
+    (place / "set.yaml").write_text(
+        f"train: {side.replace('NAME', 'boxes')}\nval: {side.replace('NAME', 'val')}\n"
+    )
+    document = (place / "boxes.json").read_text()
+    command = TRAIN.replace("--images pictures --annotations boxes.json", "--data set.yaml")
+    (place / "val.json").write_text(document.replace('"cat"', '"cow"'))
+    assert status(command) == 2
+    assert "boxes.json does not have: cow" in " ".join(capsys.readouterr().err.split())
+    assert not (place / "t").exists()
+    one = json.loads(document)
+    one["categories"] = one["categories"][1:]
+    one["annotations"] = [a for a in one["annotations"] if a["category_id"] == 2]
+    (place / "val.json").write_text(json.dumps(one))
+    begun(monkeypatch, command)
+
+
 def test_a_small_set_can_be_profiled(place, capsys):
     assert status(f"{TRAIN} --profile-steps 12") == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from yolo_slim.cfg import resize
 from yolo_slim.data.anchors import best_iou, fit_anchors, fit_of, refine_anchors
 from yolo_slim.data.coco import read_coco
-from yolo_slim.errors import DataError
+from yolo_slim.errors import DataError, InputError
 from yolo_slim.pipeline.anchors import box_sizes, fitted_anchors, used_anchors
 from yolo_slim.zoo import build
 
@@ -25,6 +25,13 @@ def test_known_clusters_are_recovered_smallest_first(rng):
     boxes = np.repeat(SIZES, 50, axis=0) * rng.uniform(0.9, 1.1, (200, 2))
     found = fit_anchors(rng.permutation(boxes), 4)
     np.testing.assert_allclose(found, SIZES, rtol=0.05)
+
+
+def test_heads_with_lists_of_their_own_are_not_fitted():
+    cfg = build("yolov3-tiny", 2)
+    last = replace(cfg.yolos[-1], anchors_wh=cfg.yolos[-1].masked_anchors_wh, mask=(0, 1, 2))
+    with pytest.raises(InputError, match=r"the \[yolo\] sections have different anchors"):
+        fitted_anchors(replace(cfg, sections=(*cfg.sections[:-1], last)), None, 0)
 
 
 def test_same_seed_same_anchors_in_any_unit(rng):

@@ -91,6 +91,8 @@ BAD = [
     (_with(bbox=[1, 2, 3]), r"bbox \[1, 2, 3\]"),
     (_with(bbox="1 2 3 4"), "bbox '1 2 3 4'"),
     (_with(area=float("inf")), "area inf"),
+    (_with(iscrowd="0"), r"annotation 1 \(id 8\) has iscrowd '0', expected 0, 1, true or false"),
+    (_with(iscrowd=[0]), r"iscrowd \[0\]"),
     (_image(id=5), "image 1 has id 5, as an earlier one"),
     (_image(id="x"), "image 1 has id 'x'"),
     (_image(width=0), r"width, height \(0, 30\)"),
@@ -106,6 +108,13 @@ def test_unusable_annotations_are_a_data_error(change, message, document, write_
     with pytest.raises(DataError, match=message) as caught:
         read_coco(images, annotations)
     assert str(caught.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize(("mark", "crowd"), [(0, 0), (1, 1), (False, 0), (True, 1), (None, 0)])
+def test_a_crowd_is_a_number_or_a_truth(mark, crowd, document, write_set):
+    document["annotations"][1]["iscrowd"] = mark
+    sample = read_coco(*write_set(document)).samples[0]
+    assert sample.crowd.tolist() == [False, bool(crowd)]
 
 
 def test_missing_folder_and_file(document, write_set, tmp_path):

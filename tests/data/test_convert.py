@@ -241,6 +241,8 @@ BAD = {
     "another folder's content": ("yolo", "is not empty: nothing was written"),
     "two of a stem": ("voc", r"a\.png and .*a\.jpg would have the same annotations in voc"),
     "two of a place": ("yolo", r"a\.png and .*a\.png would have the same annotations in yolo"),
+    "two entries for a picture": ("yolo", r"made has two entries for .*a\.png. Join their boxes"),
+    "two entries for a picture in COCO": ("coco", r"made has two entries for .*a\.png"),
     "a suffix that no one knows": ("labelme", r"a\.data would not be found as a picture"),
     "a line break in a name": ("darknet", "has a name that lists and files cannot hold"),
     "two classes of a name": ("voc", "has two classes called fig, which voc cannot tell apart"),
@@ -265,6 +267,9 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, case):
         splits["train"] = replace(given_set, samples=_pair(given_set.samples[0], "a.jpg"))
     elif case == "two of a place":
         splits["train"] = replace(given_set, samples=_pair(given_set.samples[0], "images/a.png"))
+    elif case.startswith("two entries"):
+        sample = given_set.samples[0]
+        splits["train"] = replace(given_set, samples=(sample, replace(sample, image_id=2)))
     elif case == "a suffix that no one knows":
         splits["train"] = _renamed(given_set, "a.data")
     elif case == "a line break in a name":

@@ -117,6 +117,28 @@ def test_a_damaged_header_and_text_are_data_errors(tmp_path):
                 read(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode", "told"),
+    [
+        ("TGA", "RGB", "of the format TGA, which is not read: save it as PNG or JPEG"),
+        ("ICO", "RGB", "of the format ICO, which is not read"),
+        ("PCX", "RGB", "of the format PCX, which is not read"),
+        ("SGI", "RGB", "of the format SGI, which is not read"),
+        ("TIFF", "F", "is a TIFF of 32 bits a channel, which is not read: save it with 8 or 16"),
+        ("TIFF", "I", "is a TIFF of 32 bits a channel, which is not read"),
+        ("BMP", "RGB", "is damaged"),
+    ],
+)
+def test_what_is_not_read_is_not_called_damaged(kind, mode, told, tmp_path, capfd):
+    Image.new(mode, (16, 16)).save(tmp_path / "a", kind)
+    if told == "is damaged":
+        content = (tmp_path / "a").read_bytes()
+        (tmp_path / "a").write_bytes(content[:-9])
+    with pytest.raises(DataError, match=told):
+        read_image(tmp_path / "a")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_threads_leave_log_level_and_warning_filters_as_they_were(picture, tmp_path):
     content = _encoded(picture, "bmp")
     for number in range(40):

@@ -35,6 +35,13 @@ def test_a_folder_without_pictures(tmp_path):
         read_unlabelled(tmp_path)
 
 
+def test_pictures_that_cannot_be_read_are_told(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"none of 2 pictures can be read.*a\.png is not a picture"):
+        read_unlabelled(tmp_path)
+
+
 def test_one_that_is_labelled_counts_once(folder):
     known, _ = sample_of(folder / "a.png", 7, (5, 4), [(0, 0, 3, 3, 0, False, None)])
     labelled = Dataset("labelled", (known,), ("thing",), (1,))

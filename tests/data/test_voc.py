@@ -97,6 +97,16 @@ def test_pictures_without_xml_are_left_out_and_counted(read, tmp_path):
     assert len(dataset) == 1 and "1 pictures without annotations were left out" in dataset.notes
 
 
+def test_blanks_in_the_names_of_a_description_do_not_count(tmp_path):
+    picture(tmp_path / "pictures/a.png")
+    voc_file(tmp_path / "xml/a.xml", voc_object("traffic  light", (1, 2, 11, 22)))
+    text = 'train: {images: pictures, annotations: xml}\nnames: ["traffic  light"]\n'
+    (tmp_path / "set.yaml").write_text(text)
+    assert read_dataset(tmp_path / "set.yaml", None, None, "train").class_names == (
+        "traffic light",
+    )
+
+
 def test_names_set_the_order_and_forgive_case_and_blanks(read, tmp_path):
     voc_file(tmp_path / "xml/a.xml", CAT, voc_object(" Blue\n  Dog ", (1, 2, 3, 4)))
     dataset = read(("mouse", "Cat", "Blue Dog"))
@@ -115,11 +125,18 @@ def test_names_that_differ_by_case_alone_are_told(read, tmp_path):
     assert any("differ by case alone" in note for note in dataset.notes)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "windows-1252"])
-def test_any_declared_encoding_is_read(tmp_path, encoding):
-    text = f'<?xml version="1.0" encoding="{encoding}"?><annotation><name>Kühe</name></annotation>'
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        *((encoding, "Kühe") for encoding in ("utf-8", "utf-16", "iso-8859-1", "windows-1252")),
+        *((encoding, "人") for encoding in ("GB2312", "gbk", "big5", "Shift_JIS")),
+    ],
+)
+def test_any_declared_encoding_is_read(tmp_path, encoding, name):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    text = f"{head}<annotation><name>{name}</name></annotation>"
     (tmp_path / "a.xml").write_bytes(text.encode(encoding))
-    assert read_xml(tmp_path / "a.xml").text_of("name") == "Kühe"
+    assert read_xml(tmp_path / "a.xml").text_of("name") == name
 
 
 @pytest.fixture
@@ -170,6 +187,8 @@ BAD = [
     (BOMB, r"a\.xml:1 declares the entity `a`"),
     (EXTERNAL, r"a\.xml:1 declares the entity `a`"),
     ('<?xml version="1.0" encoding="klingon"?><annotation/>', "is not XML: unknown encoding"),
+    ('<?xml version="1.0" encoding="base64"?><annotation/>', "is not XML: unknown encoding"),
+    (b'<?xml version="1.0" encoding="GB2312"?><annotation>\xff</annotation>', "is not GB2312, as"),
     (b"<annotation>\n<object><name>\xff</name></object></annotation>", r"a\.xml:2 is not XML"),
     (voc_object("", (1, 2, 3, 4)), r"a\.xml:3 has an <object> without a <name>"),
     ("<object><name>cat</name></object>", r"a\.xml:3 has an <object> without a <bndbox>: cat"),

@@ -16,9 +16,10 @@ from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.factorizing import run_factorize
 from yolo_slim.pipeline.finished_run import read_run
 from yolo_slim.pipeline.prune_document import PLAN
+from yolo_slim.pipeline.prune_step import require_possible
 from yolo_slim.pipeline.pruning import Surroundings
 from yolo_slim.pipeline.recipe_file import read_recipe
-from yolo_slim.pipeline.recipe_steps import FactorizeStep
+from yolo_slim.pipeline.recipe_steps import FactorizeStep, PruneStep
 from yolo_slim.pipeline.summary import compress_report, keep_summary
 from yolo_slim.prune.masks import zero_weights
 from yolo_slim.weights import random_weights
@@ -28,6 +29,10 @@ HEAD = 'title = "t"\n[data]\ndescription = "digits/digits.yaml"\n[model]\nbundle
 FACTORIZE = '[[step]]\nverb = "factorize"\nname = "thin"\nmethod = "tucker"\ntarget_macs = 0.5\n'
 PRUNE = '[[step]]\nverb = "prune"\nname = "cut"\nratio = 0.3\n'
 QUANTIZE = '[[step]]\nverb = "quantize"\nname = "int8"\nimages = 8\n'
+
+
+def silent(_: str):
+    return nullcontext(lambda done, total: None)
 
 
 @pytest.fixture
@@ -92,6 +97,15 @@ def test_lost_zeros_are_told():
     cfg = build("yolov3-nano", 2, 64)
     bundle = zero_weights(Bundle(cfg, random_weights(cfg)), "weight", 0.5)
     step = FactorizeStep(verb="factorize", name="f", energy=0.5)
-    around = Surroundings(lambda text: nullcontext(lambda done, total: None))
-    done = run_factorize(bundle, step, around)
+    done = run_factorize(bundle, step, Surroundings(silent))
     assert done.plan.notes == ("zeros that prune has made are gone where a section was factored",)
+
+
+def test_what_another_importance_may_cut_is_in_reach():
+    cfg = build("yolov3-nano", 2, 64)
+    halves = FactorizeStep(verb="factorize", name="f", target_macs=0.5)
+    thin = run_factorize(Bundle(cfg, random_weights(cfg)), halves, Surroundings(silent)).bundle
+    far = {"verb": "prune", "name": "p", "target_macs": 0.05}
+    require_possible(thin, PruneStep(**far, importance="l1"))
+    with pytest.raises(InputError, match="cannot be reached"):  # no BatchNorm in the middle
+        require_possible(thin, PruneStep(**far, importance="gamma"))

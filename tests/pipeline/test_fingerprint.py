@@ -1,23 +1,42 @@
-"""Two runs had the same data, or not: also where a picture's name is not UTF-8."""
+"""A data set has the same fingerprint wherever it lies, and another one with other pictures."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import pytest
+from made_sets import picture
 
-from yolo_slim.data.dataset import Dataset, Sample
+from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.folders import PictureFolders, read_picture_folders
+from yolo_slim.data.unlabelled import read_unlabelled
 from yolo_slim.pipeline.fingerprint import fingerprint
 
 
-def test_a_name_that_is_not_utf_8_is_told_from_another():
-    def dataset(name: bytes) -> Dataset:
-        nothing = np.zeros(0, np.float32)
-        ids, crowd = np.zeros(0, np.int64), np.zeros(0, bool)
-        path = Path(os.fsdecode(name))
-        sample = Sample(path, 1, 8, 8, np.zeros((0, 4), np.float32), ids, crowd, nothing)
-        return Dataset("here", (sample,), ("cat",), (1,))
+@pytest.mark.parametrize("read", [read_unlabelled, read_picture_folders])
+def test_other_pictures_under_the_same_names_are_other_data(
+    read: Callable[[Path], Dataset | PictureFolders], tmp_path: Path
+) -> None:
+    for folder in ("here", "there"):
+        for name in ("cat/1.png", "dog/2.png"):
+            picture(tmp_path / folder / name)
+    before = fingerprint(read(tmp_path / "here"))
+    assert fingerprint(read(tmp_path / "there")) == before
+    path = tmp_path / "there" / "cat" / "1.png"
+    path.write_bytes(path.read_bytes() + b"a comment")
+    assert fingerprint(read(tmp_path / "there")) != before
 
-    found = [fingerprint(dataset(name)) for name in (b"caf\xe9.png", b"caf\xe8.png")]
+
+@pytest.mark.parametrize("read", [read_unlabelled, read_picture_folders])
+def test_a_name_that_is_not_utf_8_is_told_from_another(
+    read: Callable[[Path], Dataset | PictureFolders], tmp_path: Path
+) -> None:
+    found = []
+    for name in (b"caf\xe9.png", b"caf\xe8.png"):
+        folder = tmp_path / str(len(found))
+        picture(folder / "cat" / "1.png")
+        picture(folder / "dog" / os.fsdecode(name))
+        found.append(fingerprint(read(folder)))
     assert len(set(found)) == 2

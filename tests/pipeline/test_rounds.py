@@ -269,3 +269,15 @@ def test_a_latency_is_that_of_its_threads(recipe, tmp_path, scripted):
         compress(recipe, tmp_path / f"run-{threads}", Console(quiet=True), threads)
         keys[f"fast with {threads}"] = keys.pop("fast")
     assert keys["fast with 1"] != keys["fast with 2"]
+
+
+def test_a_latency_is_that_of_the_round_that_is_not_kept(recipe, tmp_path, scripted):
+    APs, _, _ = scripted
+    APs["slim-1-healed"] = 0.1
+    recipe.write_text(HEAD + ROUNDS)
+    keys = []
+    for ratio in ("0.3", "0.6"):
+        recipe.write_text(recipe.read_text().replace("ratio = 0.3", f"ratio = {ratio}"))
+        run(recipe, tmp_path / ratio)
+        keys.append(json.loads((tmp_path / ratio / "latency.json").read_text())["key"])
+    assert keys[0] != keys[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render
 from yolo_slim.darknet_weights import write_darknet_weights
 from yolo_slim.errors import InputError, RecipeError
+from yolo_slim.pipeline import start as start_module
 from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe_file import read_recipe
@@ -89,10 +91,80 @@ def test_with_the_same_classes_nothing_changes(place):
     assert all(torch.equal(start.bundle.weights[k], v) for k, v in bundle.weights.items())
 
 
+@pytest.mark.parametrize(
+    ("names", "kept"), [(("Dog", "cat"), "cat, dog"), (("owl", "dog"), "dog"), ((), None)]
+)
+def test_as_many_classes_by_other_names_are_other_classes(place, names, kept):
+    cfg = build("yolov3-nano", 2, 64)
+    bundle = Bundle(cfg, random_weights(cfg, 1), class_names=names)
+    bundle.save(place / "two")
+    start, told = start_of(place, RECIPE.replace("MODEL", 'bundle = "two"'))
+    assert start.bundle.class_names == ("cat", "dog")
+    assert start.trained is (kept is None)  # where names are unknown, class k is class k
+    if kept is None:
+        return
+    assert f"by their names these classes: {kept}" in told
+    head = cfg.head_indices[0] - 1
+    old, new = (b.weights[f"{head}.conv.bias"].view(3, 7) for b in (bundle, start.bundle))
+    assert torch.equal(new[:, 6], old[:, 5 + names.index("Dog" if "Dog" in names else "dog")])
+    assert start.bundle.history[-1].verb == "for_classes"
+
+
+def test_validation_is_numbered_as_training_is_or_refused(place):
+    document = json.loads((place / "boxes.json").read_text())
+    document["categories"] = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
+    (place / "turned.json").write_text(json.dumps(document))
+    text = RECIPE.replace("MODEL", MODELS["bundle"])
+    turned = text.replace("val = " + SIDE, "val = " + SIDE.replace("boxes", "turned"))
+    start, _ = start_of(place, turned)
+    assert start.val_data.class_names == start.train_data.class_names
+    assert [s.class_ids[0] for s in start.val_data.samples] == [1, 0, 1, 0]
+    (place / "turned.json").write_text(json.dumps(document).replace("dog", "cow"))
+    with pytest.raises(InputError, match=r"boxes\.json does not have: cow"):
+        start_of(place, turned)
+
+
+def test_fitted_anchors_are_not_those_that_were_learned(place, monkeypatch):
+    monkeypatch.setattr(start_module, "fitted_anchors", lambda cfg, *_: cfg.yolos[0].anchors_wh)
+    cfg = build("yolov3-nano", 2, 64)
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(place / "two")
+    text = RECIPE.replace("MODEL", 'bundle = "two"\nanchors = "fit"')
+    start, told = start_of(place, text)
+    assert "anchors are fitted anew" in told and not start.trained
+
+
+NEIGHBOURS = RECIPE + 'cells = "neighbours"\n'
+COMPARED = """
+[compare]
+seeds = [0]
+[compare.train]
+epochs = 1
+cells = "neighbours"
+[[compare.arm]]
+name = "one"
+[[compare.arm]]
+name = "two"
+"""
+
+
+@pytest.mark.parametrize("text", [NEIGHBOURS, RECIPE + COMPARED])
+def test_neighbours_are_given_reach(place, text):
+    start, told = start_of(place, text.replace("MODEL", 'zoo = "yolov3-nano"'))
+    assert all(yolo.scale_x_y == 2 for yolo in start.bundle.cfg.yolos)
+    assert "scale_x_y=2 is written" in told
+
+
+def test_a_trained_model_gets_no_other_reach(place):
+    cfg = build("yolov3-nano", 2, 64)
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(place / "two")
+    with pytest.raises(InputError, match="needs scale_x_y above 1"):
+        start_of(place, NEIGHBOURS.replace("MODEL", 'bundle = "two"'))
+
+
 def test_new_heads_are_trained_before_anything_else(place):
     text = RECIPE.replace("MODEL", MODELS["bundle"]).split("[[step]]")[0] + PRUNE
     (place / "r.toml").write_text(text)
-    with pytest.raises(InputError, match="heads for other classes, are random: train it first"):
+    with pytest.raises(InputError, match="or of other classes or anchors: train it first"):
         compress(place / "r.toml", place / "run", Console(quiet=True), 1)
 
 

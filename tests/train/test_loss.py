@@ -57,6 +57,24 @@ def test_an_object_goes_to_the_anchor_of_its_shape(box, coarse, fine):
     assert found.boxes_xyxy.tolist() == [pytest.approx(box[2:])]
 
 
+def test_each_head_may_have_a_list_of_its_own():
+    """The same anchors as above, each in the list of the head that has it, without a mask."""
+    cfg = cfg_with()
+    own = {
+        i: replace(s, anchors_wh=s.masked_anchors_wh, mask=tuple(range(len(s.mask))))
+        for i, s in enumerate(cfg)
+        if isinstance(s, Yolo)
+    }
+    sections = list(own.get(i, s) for i, s in enumerate(cfg))
+    sections[-1] = replace(sections[-1], anchors_wh=((1.0, 1.0), *sections[-1].anchors_wh),
+                           mask=(1, 2, 3))  # fmt: skip
+    apart = replace(cfg, sections=tuple(sections))
+    boxes = torch.tensor([target(0, k, 30, 20, *wh) for k, wh in enumerate(
+        [(23, 27), (10, 14), (81, 82), (60, 70), (300, 300), (2, 2)])])  # fmt: skip
+    for one, other in zip(assign(boxes, cfg, GRIDS), assign(boxes, apart, GRIDS), strict=True):
+        assert places(one) == places(other)
+
+
 def test_with_iou_thresh_other_anchors_of_a_similar_shape_look_too():
     # 23x27 against 10x14: 140 / 621 = 0.225; against 37x58: 621 / 2146 = 0.289
     box = torch.tensor([target(0, 0, 8, 8, 23, 27)])

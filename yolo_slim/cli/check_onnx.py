@@ -50,17 +50,14 @@ def _rows(found: Sequence[Finding], every: bool) -> list[FindingsRow]:
             RULES[rule].severity,
             rule,
             len(group),
-            [_line(finding) for finding in (group if every else group[:EXAMPLES])],
+            [
+                f"{f.node or 'the model'}: {f.message}"
+                for f in (group if every else group[:EXAMPLES])
+            ],
             RULES[rule].advice,
         )
         for rule, group in by_kind(found, RULES).items()
     ]
-
-
-def _line(finding: Finding) -> str:
-    text = f"{finding.node or 'the model'}: {finding.message}"
-    # Names come from a file of anyone's: none may steer the terminal.
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _verdict(counts: dict[Any, int]) -> str:

@@ -24,6 +24,7 @@ from yolo_slim.cli.options import (
     tell_notes,
     write_json,
 )
+from yolo_slim.cli.step_words import as_option, typed_of
 from yolo_slim.cli.targets import check_file
 from yolo_slim.console import warn
 from yolo_slim.errors import InputError
@@ -38,6 +39,7 @@ from yolo_slim.report.table import human
 
 
 def export_openvino(
+    context: typer.Context,
     model: Model,
     out: Annotated[Path, typer.Option("--out", help="The .xml file to write, a .bin beside it.")],
     weights: WeightsFile = None,
@@ -61,6 +63,9 @@ def export_openvino(
         raise InputError(f"--out {out}: expected the name of a file that ends in .xml")
     if not int8 and (data or images or annotations):
         raise InputError("--data is what --int8 calibrates on: give both, or neither")
+    for option in ("n_images", "seed"):
+        if option in typed_of(context) and not int8:
+            raise InputError(f"{as_option(option)} does nothing without --int8")
     source = ModelSource(model, weights, names, size)
     read = [*source.files, data, images, annotations]
     check_file(out, read)

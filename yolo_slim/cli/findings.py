@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
+from yolo_slim.console import printable
+
 EXAMPLES = 3
 STYLES = {"fault": "red", "warning": "yellow", "note": "default"}
 
@@ -30,7 +32,7 @@ def findings_table(rows: Iterable[FindingsRow], column: str = "kind") -> Table:
     table.add_column("count", justify="right")
     table.add_column("the first ones, and what to do")
     for row in rows:
-        told = Text("\n".join(row.found)).append(f"\n→ {row.advice}", "italic")
+        told = Text("\n".join(map(printable, row.found))).append(f"\n→ {row.advice}", "italic")
         kind = Text(f"{row.severity}\n", STYLES[row.severity]).append(row.kind)
         table.add_row(kind, str(row.count), told)
     return table

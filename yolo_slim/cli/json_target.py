@@ -36,11 +36,13 @@ def require_json_target(path: Path) -> None:
         raise InputError(
             f"{path} exists and is no JSON document: nothing was written; choose another --json"
         ) from None
-    if _is_coco(document):
+    if _holds_annotations(document):
         raise InputError(f"{path} holds annotations and is kept: choose another --json")
 
 
-def _is_coco(document: Any) -> bool:
+def _holds_annotations(document: Any) -> bool:
+    """COCO's, or those of a picture by labelme."""
     if not isinstance(document, dict):
         return False
-    return all(isinstance(document.get(key), list) for key in ("images", "categories"))
+    lists = {key for key, value in document.items() if isinstance(value, list)}
+    return lists >= {"images", "categories"} or "shapes" in lists

@@ -13,10 +13,12 @@ from yolo_slim.cli.train_request import Request
 from yolo_slim.cli.training import coco_numbers_told, run_training
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.distill.settings import DistillSettings
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline.models import ModelSource, load_model
+from yolo_slim.pipeline.other_classes import is_for
 from yolo_slim.pipeline.quantize_options import NO_TEACHER, SELF, QatOptions
 from yolo_slim.pipeline.quantizing import Quantized, quantize_document, require_teachable
-from yolo_slim.pipeline.scoring import require_classes
+from yolo_slim.pipeline.same_classes import numbered_as
 from yolo_slim.pipeline.teaching import Lessons
 from yolo_slim.pipeline.training import settings_of
 from yolo_slim.pipeline.training_document import training_document
@@ -41,11 +43,16 @@ def require_trainable(asked: Mapping[str, Any], bundle: Bundle, data: Dataset) -
     if named not in (SELF, NO_TEACHER):
         teacher = load_model(ModelSource(named, size_px=asked["size"]))
     require_teachable(bundle, teacher)
-    require_classes(bundle.cfg.n_classes, data, bundle.cfg.source)
+    if not is_for(bundle, data.class_names):
+        raise InputError(
+            f"{data.source} does not have the classes of {bundle.cfg.source}, in their order: "
+            "`yolo-slim train` brings the float model to others"
+        )
     request = _request(asked)
     settings_of(bundle.cfg, request.settings, request.loss)
     if asked["data"] is not None:
-        dataset(asked["data"], None, None, "val")
+        names = data.class_names
+        numbered_as(dataset(asked["data"], None, None, "val"), data.source, names, len(names))
 
 
 def train_rounded(asked: Mapping[str, Any]) -> Bundle:

@@ -16,6 +16,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Candidate, Cfg, render, reward, search, totals
 from yolo_slim.cfg import scale as scaled_cfg
 from yolo_slim.cli.options import JsonFile, Threads, console, progress, write_json
+from yolo_slim.cli.step_words import as_option, typed_of
 from yolo_slim.cli.targets import check_cfg, check_file
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
@@ -29,7 +30,16 @@ from yolo_slim.weights import random_weights
 Row = dict[str, Any]
 
 
+IDLE_WITHOUT = {
+    "--phi": ("alpha", "beta", "gamma", "out"),
+    "--search": ("phi_product", "tolerance", "step", "latency", "threads"),
+    "--rank": ("target_macs", "w"),
+}
+"""What is done -> the options that are for it alone."""
+
+
 def scale(
+    context: typer.Context,
     model: Annotated[
         str | None, typer.Argument(help="Bundle folder, run folder, .cfg or zoo name.")
     ] = None,
@@ -68,14 +78,16 @@ def scale(
     json: JsonFile = None,
 ) -> None:
     """Compound scaling: a deeper, wider, larger network, or a smaller one; random weights."""
-    if sum((phi is not None, search_grid, rank is not None)) != 1:
+    asked = {"--phi": phi is not None, "--search": search_grid, "--rank": rank is not None}
+    if sum(asked.values()) != 1:
         raise InputError("name exactly one of --phi P, --search and --rank FILE.csv")
-    if out is not None and phi is None:
-        raise InputError("--out goes with --phi alone")
-    if latency and not search_grid:
-        raise InputError("--latency goes with --search alone")
-    if target_macs is not None and rank is None:
-        raise InputError("--target-macs goes with --rank alone")
+    typed = typed_of(context)
+    for verb, options in IDLE_WITHOUT.items():
+        for option in options:
+            if option in typed and not asked[verb]:
+                raise InputError(f"{as_option(option)} goes with {verb} alone")
+    if threads is not None and not latency:
+        raise InputError("--threads goes with --latency alone")
     if out is not None and out.suffix != ".cfg":
         raise InputError(f"{out}: expected a name that ends in .cfg")
     check_cfg(out, [Path(model)] if model else [])

@@ -118,6 +118,16 @@ def require_kept(targets: Iterable[Path], sources: Iterable[Path | None]) -> Non
                 )
 
 
+def require_apart(target: Path | None, folders: Iterable[Path | None]) -> None:
+    """Raises InputError where a target lies in a folder that is searched: it would be found there
+    the next time. No target is fine."""
+    for folder in folders:
+        if target is None or folder is None or not folder.is_dir():
+            continue
+        if folder.resolve() in target.resolve().parents:
+            raise InputError(f"{target} lies in {folder}, which this command reads: go beside it")
+
+
 def save_bundle(bundle: Bundle, target: Path) -> None:
     """Writes a bundle, and says so where it took the place of another one."""
     replaced = is_bundle(target)

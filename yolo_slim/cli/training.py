@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, is_bundle
-from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh, with_scale_x_y
+from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh
 from yolo_slim.cli.options import (
     console,
     dataset,
@@ -33,8 +33,9 @@ from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.batch_picture import write_batch_picture
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
-from yolo_slim.pipeline.other_classes import for_classes
-from yolo_slim.pipeline.same_classes import require_same_answers
+from yolo_slim.pipeline.other_classes import for_classes, is_for
+from yolo_slim.pipeline.reach import with_reach
+from yolo_slim.pipeline.same_classes import numbered_as, require_same_answers
 from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes, score_bundle
 from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, require_cacheable, train_taught
@@ -45,9 +46,6 @@ from yolo_slim.train.guidance import Guidance
 from yolo_slim.train.loop import train as train_bundle
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.zoo import names as zoo_names
-
-REACH = 2.0
-"""scale_x_y of a new network whose neighbouring cells look for an object: half a cell."""
 
 
 def run_training(asked: Request) -> None:
@@ -121,6 +119,8 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
     val_data = dataset(asked.data, None, None, "val") if asked.data is not None else None
     if val_data is not None:
         require_boxes(val_data)
+        names = train_data.class_names
+        val_data = numbered_as(val_data, train_data.source, names, len(names))
     if asked.show_batch is not None:
         samples = [*train_data.samples, *(val_data.samples if val_data else ())]
         check_file(asked.show_batch, [asked.data, *(sample.path for sample in samples)])
@@ -203,10 +203,11 @@ def _teacher(asked: Request) -> Bundle | None:
 def _start(asked: Request, source: ModelSource, data: Dataset) -> Bundle:
     """What the training begins with: read, or made for the classes of the data."""
     bundle = load_model(source, untrained=True, classes=len(data.class_names))
+    is_trained = source.weights is not None or bool(bundle.history)
     tell_notes(bundle.cfg)
     bundle = with_backbone(bundle, asked.backbone_weights)
     bundle.cfg.require_yolos()
-    if bundle.cfg.n_classes != len(data.class_names):
+    if not is_for(bundle, data.class_names):
         named = bool(bundle.class_names)
         bundle, told = for_classes(bundle, data.class_names, asked.seed)
         note(console, told)
@@ -215,25 +216,16 @@ def _start(asked: Request, source: ModelSource, data: Dataset) -> Bundle:
     bundle = replace(bundle, class_names=tuple(data.class_names))
     if asked.iou_thresh is not None:
         bundle = replace(bundle, cfg=with_iou_thresh(bundle.cfg, asked.iou_thresh))
-    if asked.cells == "neighbours" and all(yolo.scale_x_y == 1 for yolo in bundle.cfg.yolos):
-        bundle = _reaching_neighbours(bundle, source)
+    if asked.cells == "neighbours":
+        bundle, reaches = with_reach(bundle, is_trained)
+        if reaches is not None:
+            note(console, reaches)
     if asked.anchors == "fit":
         anchors_wh = fitted_anchors(bundle.cfg, data, asked.seed)
         bundle = replace(bundle, cfg=with_anchors(bundle.cfg, anchors_wh))
     elif asked.model in zoo_names():
         note(console, "COCO's anchors are kept; --anchors fit suits other data")
     return bundle
-
-
-def _reaching_neighbours(bundle: Bundle, source: ModelSource) -> Bundle:
-    """The bundle with boxes that reach into the next cells; raises InputError for a trained one."""
-    if source.weights is not None or bundle.history:
-        raise InputError(
-            f"--cells neighbours needs scale_x_y above 1, and {source.model} was trained with 1: "
-            "leave it out, or train from scratch"
-        )
-    note(console, f"scale_x_y={REACH:g} is written into the cfg: boxes reach into the next cells")
-    return replace(bundle, cfg=with_scale_x_y(bundle.cfg, REACH))
 
 
 @contextmanager

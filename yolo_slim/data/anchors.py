@@ -75,7 +75,10 @@ def fit_anchors(
         wh = wh[rng.choice(len(wh), _MAX_BOXES, replace=False)]
     n_sizes = len(np.unique(wh, axis=0))
     if n_sizes < k:
-        raise DataError(f"{n_sizes} different box sizes cannot give {k} anchors. Ask for fewer.")
+        raise DataError(
+            f"{n_sizes} different box sizes cannot give {k} anchors: keep those of the model, or "
+            "ask for fewer (`data anchors --k`)."
+        )
     candidates = [_converge(wh, _spread_start(wh, k, rng)) for _ in range(_RESTARTS)]
     if known is not None:
         candidates.append(np.asarray(known, np.float64))

@@ -16,6 +16,7 @@ from yolo_slim.data.named import NamedSet, class_order, number
 from yolo_slim.data.pictures import Progress
 from yolo_slim.data.voc import read_voc
 from yolo_slim.errors import DataError
+from yolo_slim.found_files import files_below
 
 Form = Literal["coco", "voc", "labelme", "yolo"]
 
@@ -44,12 +45,7 @@ def form_of(annotations: Path) -> Form:
         return "coco"
     if not is_folder(annotations):
         raise DataError(f"{annotations} cannot be read: No such file or directory.")
-    suffixes = Counter(
-        path.suffix.lower()
-        for path in annotations.rglob("*")
-        if path.is_file()
-        and not any(p.startswith(".") for p in path.relative_to(annotations).parts)
-    )
+    suffixes = Counter(path.suffix.lower() for path in files_below(annotations))
     n_xml, n_json = suffixes[".xml"], suffixes[".json"]
     if n_xml and n_json:
         raise DataError(

@@ -22,6 +22,9 @@ from yolo_slim.data.json_file import read_json
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_file
 
+CROWD_MARKS = (None, 0, 1)
+"""What `iscrowd` may be, None where it is not there; of numbers true is 1 and false is 0."""
+
 
 def read_coco(images: Path, annotations: Path) -> Dataset:
     """The data set of a COCO file whose `file_name`s are relative to the folder `images`.
@@ -58,9 +61,11 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
         if area is not None and not _is_finite(area):
             raise DataError(f"{where} has area {area!r}, expected a finite number or no area.")
         n_outlines += bool(annotation.get("segmentation"))
-        crowd = bool(annotation.get("iscrowd", 0))
+        mark = annotation.get("iscrowd")
+        if mark not in CROWD_MARKS:
+            raise DataError(f"{where} has iscrowd {mark!r}, expected 0, 1, true or false.")
         box_xyxy = (left, top, left + width, top + height)
-        rows[image_id].append((*box_xyxy, class_of[category_id], crowd, area))
+        rows[image_id].append((*box_xyxy, class_of[category_id], bool(mark), area))
 
     samples = []
     n_flat = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +15,11 @@ from yolo_slim.data.carried import Target, carried
 from yolo_slim.data.coco import write_coco
 from yolo_slim.data.dataset import Dataset
 from yolo_slim.data.image import read_size, require_size
-from yolo_slim.data.pictures import PICTURE_SUFFIXES, Progress, find_pictures, places_below
+from yolo_slim.data.pictures import Progress, find_pictures, places_below
 from yolo_slim.data.writers import write_each, write_labelme, write_voc, write_yolo
 from yolo_slim.errors import DataError
 from yolo_slim.files import whole_folder
+from yolo_slim.found_files import PICTURE_SUFFIXES
 
 Pictures = Literal["link", "copy", "none"]
 
@@ -62,8 +63,8 @@ def convert(
     called images or JPEGImages, which readers would take for those that become `labels`.
 
     Raises DataError where `out` holds anything, where a picture has another size than is said, or
-    the splits have other classes, or where pictures or names cannot be told apart in the form;
-    OSError where it cannot be written.
+    the splits have other classes, or where pictures or names cannot be told apart in the form,
+    or a picture has two entries; OSError where it cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty: nothing was written; choose another place.")
@@ -93,7 +94,7 @@ def convert(
     except OSError as error:
         # Not the temporary name, which no one has typed.
         named = str(error.filename or "")
-        place = out if not named or f"{os.sep}.{out.name}." in named else named
+        place = out if not named or f"{os.sep}.{out.resolve().name}." in named else named
         raise OSError(error.errno, error.strerror, str(place)) from error
     return Converted(
         out / description,
@@ -120,7 +121,7 @@ class _Placed:
         )
         self.paths = paths
         self._dropped = _BECOME_LABELS if to in ("yolo", "darknet") and pictures != "none" else ()
-        _require_tellable({path: self.place(path) for path in paths}, to)
+        _require_tellable([(path, self.place(path)) for path in paths], to, dataset.source)
 
     def place(self, path: Path) -> Path:
         """Where a picture goes below the folder of its split."""
@@ -218,17 +219,22 @@ def _require_same_classes(splits: Mapping[str, Dataset]) -> None:
             )
 
 
-def _require_tellable(places: Mapping[Path, Path], to: Target) -> None:
+def _require_tellable(places: Sequence[tuple[Path, Path]], to: Target, source: str) -> None:
     """Raises DataError for pictures that the form cannot name, or not tell apart.
 
-    places: where each goes, below a folder of their own.
+    places: every picture, and where it goes below a folder of their own.
     """
     stems: dict[Path, Path] = {}
-    for path, place in places.items():
+    for path, place in places:
         text = str(place)
         if not text.isprintable() or text != text.strip():
             raise DataError(f"{path!r} has a name that lists and files cannot hold. Rename it.")
         key = place if to == "coco" else place.with_suffix("")
+        if stems.get(key) == path:
+            raise DataError(
+                f"{source} has two entries for {path}. Join their boxes in one, and take the other "
+                "out."
+            )
         if key in stems:
             raise DataError(
                 f"{stems[key]} and {path} would have the same annotations in {to}. Rename one."

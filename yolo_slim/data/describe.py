@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from yolo_slim.data.annotations import Form, form_of, read_annotations, read_named
 from yolo_slim.data.darknet import read_darknet, read_options
-from yolo_slim.data.dataset import Dataset
+from yolo_slim.data.dataset import Dataset, is_folder
 from yolo_slim.data.named import class_order
 from yolo_slim.data.pictures import Progress
+from yolo_slim.data.ultralytics import folders_searched as ultralytics_folders
 from yolo_slim.data.ultralytics import read_ultralytics
 from yolo_slim.data.yaml_file import EXAMPLE, check_keys, names_of, path_of, read_yaml, shown
 from yolo_slim.errors import DataError
@@ -79,12 +80,27 @@ def splits_in(data: Path) -> tuple[Split, ...]:
     if data.suffix == ".data":
         options = read_options(data)
         found = [s for s in SPLITS if _darknet_key(s) in options]
+        missing = "neither `train=` nor `valid=`. Expected e.g. `train=train.txt`."
     else:
         document = _read_document(data)
         found = [split for split in SPLITS if document.get(split) is not None]
+        missing = f"neither `train` nor `val`. Expected e.g. {EXAMPLE}."
     if not found:
-        raise DataError(f"{data} has neither `train` nor `val`. Expected e.g. {EXAMPLE}.")
+        raise DataError(f"{data} has {missing}")
     return tuple(found)
+
+
+def folders_searched(data: Path) -> tuple[Path, ...]:
+    """The folders in which a description has all pictures, or all annotations, looked for; none for
+    a Darknet `.data` file, which names lists. Raises DataError where it cannot be read."""
+    if data.suffix == ".data":
+        return ()
+    document = _read_document(data)
+    if _is_ultralytics(document, data):
+        return ultralytics_folders(data, document)
+    parts = [_places(document[s], data, s) for s in SPLITS if document.get(s) is not None]
+    # A file of annotations names its pictures: others beside them do no harm.
+    return tuple(place for part in parts if is_folder(part[1]) for place in part)
 
 
 def description_in(folder: Path) -> Path | None:

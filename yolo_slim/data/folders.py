@@ -13,9 +13,10 @@ import torch
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.data.colour import random_colour_matrix
 from yolo_slim.data.image import read_image
-from yolo_slim.data.pictures import PICTURE_SUFFIXES
+from yolo_slim.data.pictures import find_pictures
 from yolo_slim.data.readable import first_readable
 from yolo_slim.errors import DataError
+from yolo_slim.found_files import PICTURE_SUFFIXES
 from yolo_slim.geometry import to_planes
 
 MIN_AREA_SHARE = 0.35
@@ -47,7 +48,7 @@ def read_picture_folders(folder: Path) -> PictureFolders:
     paths: list[Path] = []
     class_ids: list[int] = []
     for class_id, path in enumerate(classes):
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+        found = find_pictures(path)
         if not found:
             raise DataError(f"{path} holds no picture ({', '.join(sorted(PICTURE_SUFFIXES))})")
         paths += found

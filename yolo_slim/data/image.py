@@ -61,7 +61,7 @@ def read_image(
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
     image = _decode(content, flags)
     if image is None:
-        raise DataError(f"{path} is damaged: its pixels cannot be decoded. Fetch it again.")
+        raise DataError(f"{path} {_undecodable(path, content)}")
     return image
 
 
@@ -165,6 +165,17 @@ def _header_size(file: object, path: Path) -> tuple[int, int]:
             f"{PIXEL_LIMIT / 1e6:.0f} megapixels: make it smaller."
         )
     return width_px, height_px
+
+
+def _undecodable(path: Path, content: bytes) -> str:
+    """What is wrong with a picture whose header is sound; nothing more of it is read."""
+    with quiet_pillow(), Image.open(io.BytesIO(content)) as picture:
+        kind, mode = picture.format, picture.mode
+    if kind == "TIFF" and mode in ("F", "I"):
+        return "is a TIFF of 32 bits a channel, which is not read: save it with 8 or 16."
+    if not cv2.haveImageReader(str(path)):
+        return f"is a picture of the format {kind}, which is not read: save it as PNG or JPEG."
+    return "is damaged: its pixels cannot be decoded. Fetch it again."
 
 
 def _decode(content: bytes, flags: int) -> np.ndarray | None:

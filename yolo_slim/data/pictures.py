@@ -9,10 +9,7 @@ from typing import TypeVar
 
 from yolo_slim.data.dataset import is_folder
 from yolo_slim.errors import DataError
-
-PICTURE_SUFFIXES = frozenset(
-    ".bmp .gif .jfif .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split()
-)
+from yolo_slim.found_files import PICTURE_SUFFIXES, files_below
 
 Progress = Callable[[int, int], None]
 """Called with (done, in all)."""
@@ -29,7 +26,7 @@ def tracked(items: Sequence[T], progress: Progress | None) -> Iterator[T]:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Every picture below `folder` in sorted order; hidden files and folders are passed over.
+    """Every picture below `folder` in sorted order, as `files_below` finds them.
 
     Raises DataError where `folder` is none.
     """
@@ -125,11 +122,7 @@ def stem_below(path: Path, folder: Path) -> str:
 def _files(folder: Path, what: str) -> list[Path]:
     if not is_folder(folder):
         raise DataError(f"{folder} is not a folder. Expected the folder of the {what}.")
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
+    return files_below(folder)
 
 
 def read_names(path: Path) -> tuple[str, ...]:

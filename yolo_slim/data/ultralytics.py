@@ -43,9 +43,7 @@ def read_ultralytics(
     value = document[split]
     places = value if isinstance(value, list) else [value]
     pictures = [
-        picture
-        for place in places
-        for picture in _pictures(place, base, data, f"{data}: `{split}`")
+        picture for place in places for picture in _pictures(place, base, f"{data}: `{split}`")
     ]
     seen: set[Path] = set()
     for picture in pictures:
@@ -59,6 +57,18 @@ def read_ultralytics(
     form = RowForm(polygons=True, n_keypoint_values=_keypoint_values(document, data))
     source = f"{data} ({split})"
     return LabelReader(len(names), form).dataset(source, pairs, names, progress, [*notes, *told])
+
+
+def folders_searched(data: Path, document: dict[Any, Any]) -> tuple[Path, ...]:
+    """The folders among the splits of a data.yaml: every picture below them is taken."""
+    base = _base(document, data)
+    places = [
+        _place(place, base, f"{data}: `{split}`")
+        for split in SPLITS
+        if (value := document.get(split)) is not None
+        for place in (value if isinstance(value, list) else [value])
+    ]
+    return tuple(place for place in places if is_folder(place))
 
 
 def label_path(image: Path) -> Path:
@@ -129,11 +139,16 @@ def _base(document: dict[Any, Any], data: Path) -> Path:
     raise DataError(f"{data}: `path` is {shown(document['path'])}, but {base} is no folder.")
 
 
-def _pictures(place: Any, base: Path, data: Path, where: str) -> list[Path]:
+def _place(place: Any, base: Path, where: str) -> Path:
     path = path_of(place, base, where)
     # Exports of Roboflow say ../train/images, and mean train/images beside the file.
     if not is_folder(path) and not is_file(path) and place.startswith("../"):
-        path = path_of(place.removeprefix("../"), base, where)
+        return path_of(place.removeprefix("../"), base, where)
+    return path
+
+
+def _pictures(place: Any, base: Path, where: str) -> list[Path]:
+    path = _place(place, base, where)
     if is_folder(path):
         pictures = find_pictures(path)
         if not pictures:

@@ -23,6 +23,10 @@ def read_unlabelled(folder: Path, progress: Progress | None = None) -> Dataset:
             samples.append(sample_of(path, len(samples), read_size(path), ())[0])
         except DataError as error:
             faults.append(str(error))
+    if faults and not samples:
+        raise DataError(
+            f"{folder}: none of {len(faults)} pictures can be read, the first: {faults[0]}"
+        )
     notes = (f"{len(faults)} pictures cannot be read: {faults[0]}",) if faults else ()
     return Dataset(str(folder), tuple(samples), (), (), notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.parsers.expat as expat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ class Element:
         return None if found is None else found.text.strip()
 
 
+_DECLARED = re.compile(rb"""<\?xml[^>]*?\bencoding=["']([\w.-]+)["']""")
+
+
 def read_xml(path: Path) -> Element:
     """The root element of an XML file in any encoding that it declares.
 
@@ -45,7 +49,8 @@ def read_xml(path: Path) -> Element:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    parser = expat.ParserCreate()
+    content, encoding = _for_expat(content, path)
+    parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
     document = Element("", 0)
     open_elements = [document]
@@ -79,3 +84,18 @@ def read_xml(path: Path) -> Element:
     except (LookupError, ValueError) as error:
         raise DataError(f"{path} is not XML: {error}.") from error
     return document.children[0]
+
+
+def _for_expat(content: bytes, path: Path) -> tuple[bytes, str | None]:
+    """The content as UTF-8 and that name, since expat has few encodings (no GB2312, no Shift_JIS);
+    or as it is, and None, where none is declared in plain letters."""
+    declared = _DECLARED.match(content)
+    if declared is None:
+        return content, None
+    encoding = declared[1].decode()
+    try:
+        return content.decode(encoding).encode(), "utf-8"
+    except LookupError:
+        raise DataError(f"{path} is not XML: unknown encoding: {encoding}.") from None
+    except UnicodeError as error:
+        raise DataError(f"{path} is not {encoding}, as it declares: {error}.") from None

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from yolo_slim.data.named import tidy
 from yolo_slim.errors import DataError
 
 EXAMPLE = "`train: {images: FOLDER, annotations: FILE}`"
@@ -79,7 +80,7 @@ def names_of(value: Any, data: Path) -> tuple[str, ...]:
         is_name = isinstance(name, str | int | float) and str(name).strip().isprintable()
         if not is_name or not str(name).strip():
             raise DataError(f"{data}: `names` holds {shown(name)}, expected the name of a class.")
-    return tuple(str(name).strip() for name in value)
+    return tuple(tidy(str(name)) for name in value)
 
 
 def shown(value: Any) -> str:

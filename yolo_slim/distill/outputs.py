@@ -99,7 +99,7 @@ def output_terms(
         total["classes"] = total["classes"] + (believed * classes).sum()
         total["boxes"] = total["boxes"] + _box_term(my_boxes, their_boxes, believed, targets)
         seen = seen + believed.sum()
-    objects = max(mean_over_processes(float(seen), seen.device), 1.0)
+    objects = mean_over_processes(float(seen), seen.device, least_in_all=1)
     return {name: term / objects for name, term in total.items()}
 
 

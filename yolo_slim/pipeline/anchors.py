@@ -9,7 +9,7 @@ import numpy as np
 from yolo_slim.cfg import Cfg
 from yolo_slim.data.anchors import GENERATIONS, fit_anchors
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.errors import DataError
+from yolo_slim.errors import DataError, InputError
 from yolo_slim.geometry import ResizeMode, frame_for, to_input
 
 
@@ -24,8 +24,16 @@ def fitted_anchors(
 
     They fit at least as well as those of `cfg`. An anchor that no head uses stays as it is; the
     others ascend by area. See `fit_anchors`.
+
+    Raises InputError for heads with lists of their own.
     """
-    anchors = list(cfg.yolos[0].anchors_wh)
+    first, *others = cfg.yolos
+    if any(yolo.anchors_wh != first.anchors_wh for yolo in others):
+        raise InputError(
+            f"{cfg.source}: the [yolo] sections have different anchors: expected one list in all, "
+            "of which mask= names those of each; or keep the anchors"
+        )
+    anchors = list(first.anchors_wh)
     slots = used_anchors(cfg)
     fitted = fit_anchors(
         box_sizes(dataset, cfg), len(slots), seed, generations, progress, chosen(cfg, anchors)

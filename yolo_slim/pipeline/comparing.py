@@ -6,7 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from yolo_slim.bundle import Bundle
 from yolo_slim.console import note
+from yolo_slim.data.dataset import Dataset
 from yolo_slim.errors import InputError
 from yolo_slim.files import write_csv
 from yolo_slim.in_use import in_use
@@ -14,7 +16,7 @@ from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
 from yolo_slim.pipeline.doable import naming, require_lessons
 from yolo_slim.pipeline.fingerprint import fingerprint
-from yolo_slim.pipeline.recipe import START, CompareSpec
+from yolo_slim.pipeline.recipe import START, CompareSpec, ModelSpec
 from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.recipe_steps import Arm
 from yolo_slim.pipeline.start import Start, digest, model_of, read_start
@@ -39,11 +41,9 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
     before = read_start(recipe, out, Console(quiet=True))  # faults are told before steps are done
     student = before.bundle
     if spec.student is not None:
-        student, other_classes = model_of(
-            spec.student, before.train_data, before.val_data, spec.seeds[0]
-        )
-        if other_classes is not None:
-            note(console, other_classes)
+        student, unlearned = _student(spec.student, spec, before.train_data, spec.seeds[0])
+        for text in unlearned:
+            note(console, text)
         sizes = student.cfg.input_hw, before.bundle.cfg.input_hw
         if any(spec.step(arm).teacher for arm in spec.arm) and sizes[0] != sizes[1]:
             raise InputError(
@@ -53,8 +53,8 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
     for arm in spec.arm:
         if spec.step(arm).teacher == START and not before.trained:
             raise InputError(
-                f"arm {arm.name}: the model was never trained for these classes; name a step as "
-                "teacher"
+                f"arm {arm.name}: the model was never trained for these classes and anchors; name "
+                "a step as teacher"
             )
         with naming(f"arm {arm.name}"):
             require_lessons(spec.step(arm), before, student.cfg)
@@ -70,13 +70,19 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
     return Comparison(spec.seeds, arms)
 
 
+def _student(
+    student: ModelSpec, spec: CompareSpec, train_data: Dataset, seed: int
+) -> tuple[Bundle, tuple[str, ...]]:
+    return model_of(student, train_data, seed, spec.train.cells == "neighbours")
+
+
 def _runner(
     run: Compression, spec: CompareSpec, seed: int, console: Console
 ) -> tuple[StepRunner, Start]:
     recipe = run.recipe.model_copy(update={"seed": seed})
     bundle = run.last.bundle
     if spec.student is not None:
-        bundle, _ = model_of(spec.student, run.train_data, run.val_data, seed)
+        bundle, _ = _student(spec.student, spec, run.train_data, seed)
     start = Start(bundle, run.train_data, run.val_data, run.pictures, trained=True, key=run.key)
     return StepRunner(recipe, start, run.out / ARMS, console, run.threads), start
 

@@ -88,6 +88,7 @@ class _Runner:
         self.runner = StepRunner(recipe, self.start, out, console, self.threads)
         self.done: list[Done] = []
         self.bundle, self.key = self.start.bundle, self.start.key
+        self.keys = [self.key]  # of all steps, those of rounds that are not kept, too
 
     def run(self) -> Compression:
         require_doable(self.recipe, self.start)
@@ -115,6 +116,7 @@ class _Runner:
         timed = isinstance(step, PruneStep) and step.target_latency_ms is not None
         threads = str(self.threads) if timed else ""
         self.key = digest(self.key, step.model_dump_json(), augment, threads)
+        self.keys.append(self.key)
         finished = self.runner.step(number, step, self.bundle, self.done, self.key)
         self.bundle = finished.bundle
         self.done.append(finished)
@@ -145,7 +147,7 @@ class _Runner:
     def _with_latency(self) -> list[Done]:
         path = self.out / "latency.json"
         known = _document(path)
-        key = digest(self.key, str(self.threads), *(done.name for done in self.done))
+        key = digest(*self.keys, str(self.threads))
         if known.get("key") != key:
             openers: dict[str, Callable[[], Any]] = {
                 d.name: partial(OnnxSession, d.folder / ONNX, self.threads)

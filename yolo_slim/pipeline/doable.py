@@ -68,14 +68,14 @@ def _require_trained_before_use(recipe: Recipe, start: Start) -> None:
     first = recipe.step[0]
     if not isinstance(first, TrainStep):
         raise InputError(
-            f"step 1 ({first.name}) is {first.verb}, but the model's weights, or those of its "
-            "heads for other classes, are random: train it first, or name weights under [model]"
+            f"step 1 ({first.name}) is {first.verb}, but the model's weights are random, or of "
+            "other classes or anchors: train it first, or name weights under [model]"
         )
     for step in recipe.single_steps():
         if getattr(step, "teacher", None) == START:
             raise InputError(
-                f"step {step.name}: the model was never trained for these classes; name a step "
-                "as teacher"
+                f"step {step.name}: the model was never trained for these classes and anchors; "
+                "name a step as teacher"
             )
 
 

@@ -161,8 +161,12 @@ def session_opener(
         return engine.of_bundle(load_model(source, untrained), folder, threads)
     if not source.path.is_file():
         raise InputError(f"{source.model}: no such file")
-    if source.weights is not None:
-        raise InputError(f"{source.model} carries its weights: --weights makes no sense with it")
+    for option, what in (("weights", source.weights), ("names", source.names)):
+        if what is not None:
+            raise InputError(
+                f"{source.model} carries its {option}: --{option} makes no sense with it; give it "
+                "to the export"
+            )
     return partial(_open_file, source, engine.of_file[source.path.suffix], threads)
 
 

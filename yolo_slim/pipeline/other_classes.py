@@ -6,9 +6,18 @@ from collections.abc import Sequence
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, Conv, with_classes
-from yolo_slim.class_names import class_key
+from yolo_slim.class_names import are_known, class_key
 from yolo_slim.errors import InputError
+from yolo_slim.pipeline.same_classes import same_names
 from yolo_slim.weights import random_weights
+
+
+def is_for(bundle: Bundle, class_names: Sequence[str]) -> bool:
+    """Whether the classes of a detector are these, in this order; of classes without names the
+    number alone is compared."""
+    if are_known(bundle.class_names) and are_known(class_names):
+        return same_names(bundle.class_names, class_names)
+    return bundle.cfg.n_classes == len(class_names)
 
 
 def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tuple[Bundle, str]:
@@ -18,8 +27,14 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
     class is that of the class of the same name (see class_key); without one it starts anew, as
     in an untrained network.
 
-    Raises InputError for heads that do not read a convolution with a kernel and bias of its own.
+    Raises InputError for heads that do not read a convolution with a kernel and bias of its own,
+    and for an INT8 plan, whose ranges are those of the old rows.
     """
+    if bundle.precision is not None:
+        raise InputError(
+            f"{bundle.cfg.source} is quantized, and other classes need other ranges: train the "
+            "float bundle that it was made of, then quantize"
+        )
     _require_own_biases(bundle.cfg)
     names = tuple(class_names)
     new_cfg = with_classes(bundle.cfg, len(names))
@@ -40,11 +55,12 @@ def for_classes(bundle: Bundle, class_names: Sequence[str], seed: int = 0) -> tu
                 new[:, 5 + row] = old[:, 5 + old_row]
             weights[key] = new.flatten(0, 1)
     kept = ", ".join(names[new] for new, _ in same) or "none"
-    told = (
-        f"{bundle.cfg.n_classes} classes become {len(names)}: boxes and objectness are kept, "
-        f"and by their names these classes: {kept}"
-    )
-    result = {"from": bundle.cfg.n_classes, "to": len(names), "kept": [names[n] for n, _ in same]}
+    n_old = bundle.cfg.n_classes
+    become = f"{n_old} classes become {len(names)}"
+    if n_old == len(names):
+        become = f"the {n_old} classes are others, or in another order"
+    told = f"{become}: boxes and objectness are kept, and by their names these classes: {kept}"
+    result = {"from": n_old, "to": len(names), "kept": [names[n] for n, _ in same]}
     changed = bundle.then(
         "for_classes", {}, cfg=new_cfg, weights=weights, class_names=names, result=result
     )

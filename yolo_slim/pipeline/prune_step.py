@@ -100,9 +100,10 @@ def require_possible(bundle: Bundle, step: PruneStep) -> None:
         zero_weights(bundle, "2:4", dense=dense_sections(bundle.cfg, step.dense))
     elif channel_placements(step) and not (step.layers and step.order == "layers-first"):
         if step.target_latency_ms is None:  # which would have to be measured
-            by_gamma = step.model_copy(update={"importance": "gamma"})
-            make_plan(bundle, by_gamma, _NOTHING)
-            _require_ratio(bundle, by_gamma)
+            if step.importance == "taylor":  # which asks images; it decides of the same channels
+                step = step.model_copy(update={"importance": "gamma"})
+            make_plan(bundle, step, _NOTHING)
+            _require_ratio(bundle, step)
 
 
 def _require_ratio(bundle: Bundle, step: PruneStep) -> None:

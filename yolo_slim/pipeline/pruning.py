@@ -16,10 +16,10 @@ from yolo_slim.data.loader import TrainingSet, collate
 from yolo_slim.errors import DataError, InputError
 from yolo_slim.nn.network import Network
 from yolo_slim.pipeline.recipe_steps import PruneStep
+from yolo_slim.pipeline.same_classes import numbered_as
 from yolo_slim.pipeline.scoring import (
     bundle_scorer,
     input_batches,
-    require_classes,
     require_heads,
 )
 from yolo_slim.pipeline.timing import USUAL, Engine, cfg_latency_ms
@@ -206,10 +206,11 @@ def scoring_of(bundle: Bundle, step: PruneStep, around: Surroundings) -> Scoring
     require_some(len(some.samples), "judge channels by (--importance taylor)")
     bundle.cfg.require_yolos()
     bundle.require_batchnorm("prune")
-    require_classes(bundle.cfg.n_classes, some, bundle.cfg.source)
+    cfg = bundle.cfg
+    some = numbered_as(some, cfg.source, bundle.class_names, cfg.n_classes)
     with around.progress("slopes of the loss") as advance:
-        batches = _batches(bundle.cfg, some, step.batch_size, advance)
-        network = network_of(bundle.cfg, bundle.weights)
+        batches = _batches(cfg, some, step.batch_size, advance)
+        network = network_of(cfg, bundle.weights)
         return replace(scoring, evidence=taylor_evidence(network, batches, _loss))
 
 

@@ -180,6 +180,14 @@ class Recipe(Strict):
         parts = (s.step if isinstance(s, RepeatStep) else (s,) for s in self.step)
         return [single for part in parts for single in part]
 
+    @property
+    def reaches_neighbours(self) -> bool:
+        """Whether the model is trained with the cells beside an object's."""
+        trainings = [step for step in self.single_steps() if isinstance(step, TrainStep)]
+        if self.compare is not None and self.compare.student is None:
+            trainings.append(self.compare.train)
+        return any(step.cells == "neighbours" for step in trainings)
+
     def _learns_features(self) -> bool:
         arms = () if self.compare is None else map(self.compare.step, self.compare.arm)
         trainings = (step for step in (*self.single_steps(), *arms) if isinstance(step, TrainStep))

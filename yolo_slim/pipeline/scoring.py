@@ -20,6 +20,7 @@ from yolo_slim.evaluate.coco import coco_numbers
 from yolo_slim.fold import fold_batchnorm
 from yolo_slim.geometry import frame_for, render, to_blob
 from yolo_slim.nn.network import Network
+from yolo_slim.pipeline.same_classes import numbered_as
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import NetworkSession
 from yolo_slim.weights import network_of
@@ -31,16 +32,6 @@ def require_heads(cfg: Cfg) -> None:
     """Raises InputError for a classifier."""
     if not cfg.heads:
         raise InputError(f"{cfg.source} has no detection head: it finds no boxes, and has no AP")
-
-
-def require_classes(n_classes: int, dataset: Dataset, model: str) -> None:
-    """Raises InputError where model and data set do not have the same number of classes."""
-    found = len(dataset.class_names)
-    if n_classes != found:
-        raise InputError(
-            f"{model} detects {n_classes} classes, {dataset.source} has {found} "
-            f"({', '.join(dataset.class_names[:4])}...): they must be the same"
-        )
 
 
 def require_boxes(dataset: Dataset) -> None:
@@ -55,11 +46,10 @@ def require_boxes(dataset: Dataset) -> None:
 def detect_all(
     detector: Detector, dataset: Dataset, progress: Callable[[int, int], None] | None = None
 ) -> dict[int, Detections]:
-    """Detections of every image, by image id.
+    """Detections of every image, by image id, with the numbers that the model gives to classes.
 
     Raises DataError for a picture that cannot be read, or has another size than is said of it.
     """
-    require_classes(detector.session.cfg.n_classes, dataset, detector.session.cfg.source)
     found: dict[int, Detections] = {}
     samples = dataset.samples
     for start in range(0, len(samples), BATCH):
@@ -81,7 +71,13 @@ def _picture_of(sample: Sample) -> np.ndarray:
 def score(
     detector: Detector, dataset: Dataset, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, float]:
-    """The 12 COCO numbers of a detector on a data set."""
+    """The 12 COCO numbers of a detector on a data set, whose classes go by their names.
+
+    Raises InputError as `numbered_as` does, and DataError as `detect_all` does.
+    """
+    session = detector.session
+    cfg = session.cfg
+    dataset = numbered_as(dataset, cfg.source, session.class_names, cfg.n_classes)
     found = detect_all(detector, dataset, progress)
     return coco_numbers(coco_ground_truth(dataset), found, dataset.category_ids)
 
@@ -95,7 +91,8 @@ def score_bundle(
     folded = fold_batchnorm(bundle)  # the same answers in less time
     network = network_of(folded.cfg, folded.weights, folded.precision)
     network = network.to("cuda" if torch.cuda.is_available() else "cpu")
-    return score(Detector(NetworkSession(network.channels_last())), dataset, progress)
+    session = NetworkSession(network.channels_last(), bundle.class_names)
+    return score(Detector(session), dataset, progress)
 
 
 def bundle_scorer(dataset: Dataset) -> Callable[[Bundle], dict[str, float]]:
@@ -105,7 +102,10 @@ def bundle_scorer(dataset: Dataset) -> Callable[[Bundle], dict[str, float]]:
 
 
 def network_scorer(dataset: Dataset) -> Callable[[nn.Module], dict[str, float]]:
-    """What the training loop calls at a validation: a network -> its AP and AP50."""
+    """What the training loop calls at a validation: a network -> its AP and AP50.
+
+    dataset: its classes are numbered as in training.
+    """
 
     def scorer(network: nn.Module) -> dict[str, float]:
         assert isinstance(network, Network)

@@ -109,10 +109,11 @@ def detection_loss(
         what_loss = _bce(found[:, 5:], wanted, yolo, how.focal_gamma).sum()
         total["classes"] = total["classes"] + how.class_weight * what_loss
     if settings.per == "object":
-        divisor = mean_over_processes(sum(len(head.image) for head in assigned), targets.device)
+        n_objects = sum(len(head.image) for head in assigned)
+        divisor = mean_over_processes(n_objects, targets.device, least_in_all=1)
     else:
         divisor = float(len(raws[0]))
-    return {name: term / max(divisor, 1.0) for name, term in total.items()}
+    return {name: term / divisor for name, term in total.items()}
 
 
 def class_targets(

@@ -47,21 +47,18 @@ def assign(
     """
     wh = targets[:, 4:6] - targets[:, 2:4]
     centre = (targets[:, 4:6] + targets[:, 2:4]) / 2
-    anchors = targets.new_tensor(cfg.yolos[0].anchors_wh)  # [K, 2]
-    overlap = shape_iou(wh, anchors)  # [N, K]
-    in_use = torch.zeros(len(anchors), dtype=torch.bool)
-    for yolo in cfg.yolos:
-        in_use[list(yolo.mask)] = True
-    overlap = overlap.masked_fill(~in_use.to(overlap.device), -1.0)
-    best = overlap.argmax(dim=1)
+    # By their sizes: heads may share an anchor, and each may have a list of its own.
+    all_anchors = targets.new_tensor([a for yolo in cfg.yolos for a in yolo.masked_anchors_wh])
+    best = all_anchors[shape_iou(wh, all_anchors).argmax(dim=1)]  # [N, 2]
     assigned = []
     for yolo, (height, width) in zip(cfg.yolos, grids_hw, strict=True):
         stride = targets.new_tensor((cfg.net.width / width, cfg.net.height / height))
         place = centre / stride  # [N, 2], in cells
         last = torch.tensor((width - 1, height - 1), device=targets.device)
         cell = torch.minimum(place.long().clamp(min=0), last)
-        mask = torch.tensor(yolo.mask, device=targets.device)
-        wanted = (best[:, None] == mask) | (overlap[:, mask] > yolo.iou_thresh)  # [N, A]
+        anchors = targets.new_tensor(yolo.masked_anchors_wh)  # [A, 2]
+        is_best = (best[:, None] == anchors).all(dim=2)  # [N, A]
+        wanted = is_best | (shape_iou(wh, anchors) > yolo.iou_thresh)
         row, anchor = wanted.nonzero(as_tuple=True)
         cells = cell[row]
         if neighbours:

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from yolo_slim.errors import DataError
+from yolo_slim.found_files import PICTURE_SUFFIXES, files_in
 from yolo_slim.video.names import file_stem, opencv_path
 
-PICTURE_SUFFIXES = frozenset(".bmp .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
+_STILL = PICTURE_SUFFIXES - {".gif"}  # which may move: it is a video
 _STREAM = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 _CAMERA = re.compile(r"[0-9]{1,2}")  # OpenCV takes the hundreds of a number for a backend
 
@@ -123,7 +124,7 @@ def public_address(source: str) -> str:
 
 def is_picture(path: Path) -> bool:
     """Whether a file is read as a still picture; every other one as a video."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    return path.suffix.lower() in _STILL
 
 
 def frames(
@@ -133,8 +134,8 @@ def frames(
 ) -> Iterator[Frame]:
     """The pictures of a source, one after another.
 
-    source: a picture; a folder, whose pictures come sorted by name (other files and sub-folders
-        are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...
+    source: a picture; a folder, whose pictures come sorted by name (other and hidden files and
+        sub-folders are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...
     read_image: how a still picture is read.
     pass_over: is told of a broken picture, and the next one follows, and of a video that does not
         open; without it the error rises.
@@ -155,11 +156,10 @@ def frames(
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    pictures = sorted(path for path in folder.iterdir() if path.is_file() and is_picture(path))
+    pictures = [path for path in files_in(folder) if is_picture(path)]
     if not pictures:
         raise DataError(
-            f"{folder} holds no picture; expected at least one of "
-            f"{' '.join(sorted(PICTURE_SUFFIXES))}."
+            f"{folder} holds no picture; expected at least one of {' '.join(sorted(_STILL))}."
         )
     return pictures
 

@@ -56,6 +56,7 @@ def test_every_fault_is_named_with_its_place(document, write_set):
         {"image_id": 5, "category_id": 1, "bbox": [1, 1, 2, 2]},
         {"image_id": 5, "category_id": 3, "bbox": [1, 1, float("nan"), 2]},
         {"image_id": 5, "category_id": 3, "bbox": [1, 1, 2, 2], "area": float("inf")},
+        {"image_id": 5, "category_id": 3, "bbox": [1, 1, 2, 2], "iscrowd": "0"},
     ]
     split = scan_coco(*write_set(document), "val")
     told = [(f.kind, f.file, f.annotation, f.found) for f in split.findings]
@@ -68,9 +69,11 @@ def test_every_fault_is_named_with_its_place(document, write_set):
         ("bad annotation", "a.png", 4),
         ("bad annotation", "a.png", 5),
         ("bad annotation", "a.png", 6),
+        ("bad annotation", "a.png", 7),
         ("bad image entry", None, None),
     ]
     assert "image_id 99" in told[4][3] and "category_id 1" in told[5][3] and "nan" in told[6][3]
+    assert told[8][3] == "iscrowd '0', expected 0, 1, true or false"
     assert {f.split for f in split.findings} == {"val"}
     assert [image.name for image in split.images] == ["a.png", "b.png"]
 
@@ -107,7 +110,7 @@ CHANGES = st.lists(
         st.sampled_from(["images", "annotations", "categories"]),
         st.integers(0, 1),
         st.sampled_from(
-            ["id", "file_name", "width", "height", "image_id", "category_id", "bbox", "area", ""]
+            [*"id file_name width height image_id category_id bbox area iscrowd".split(), ""]
         ),
         VALUES,
     ),

@@ -76,6 +76,21 @@ def test_a_second_call_does_nothing_and_another_count_is_refused(small, server):
         small(5)
 
 
+def test_a_description_that_is_missing_is_written(small, server):
+    description, _ = small(4)
+    description.unlink()
+    server.asked.clear()
+    assert small(4)[0] == description and description.is_file() and server.asked == []
+
+
+def test_what_another_download_has_begun_stays(small, tmp_path):
+    begun = tmp_path / "set" / ".downloads" / "train2017.zip.part"
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"19 GB")
+    small(4)
+    assert list(begun.parent.iterdir()) == [begun]
+
+
 def test_a_failure_keeps_the_pictures_that_came(small, server, tmp_path):
     gone = server.files.pop("/train2017/002.jpg")
     with pytest.raises(DataError, match=r"002\.jpg: the server says 404"):

@@ -19,13 +19,14 @@ from yolo_slim.cli.options import (
     progress,
     write_json,
 )
-from yolo_slim.cli.targets import check_file
+from yolo_slim.cli.targets import check_file, check_page, require_apart
 from yolo_slim.data.check.finding import KINDS
 from yolo_slim.data.check.run import Outcome, check_splits
 from yolo_slim.data.check.sources import read_splits
 from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.findings import by_kind
-from yolo_slim.pipeline.checking import check_document, check_page, told
+from yolo_slim.pipeline.checking import check_document, told
+from yolo_slim.pipeline.checking import check_page as page_of
 from yolo_slim.report.check_page import write_check_page
 
 PAGE = "check.html"
@@ -57,7 +58,9 @@ def check(
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; expected the name of a folder for {PAGE}")
     check_file(json, [data, annotations], only_json=True)
-    check_file(page, [data, annotations])
+    require_apart(json, [annotations])
+    if page is not None:
+        check_page(page)
     splits = read_splits(data, images, annotations)
     started = time.perf_counter()
     try:
@@ -72,7 +75,7 @@ def check(
     console.print(f"{told(outcome)} {n_pictures / seconds:.0f} pictures a second.")
     write_json(json, check_document(outcome))
     if page is not None:
-        write_check_page(page, check_page(outcome, str(data or annotations), seconds))
+        write_check_page(page, page_of(outcome, str(data or annotations), seconds))
         console.print(f"{page}: the findings with pictures")
     if outcome.n_faults:
         raise typer.Exit(1)

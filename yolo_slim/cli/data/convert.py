@@ -18,13 +18,13 @@ from yolo_slim.cli.options import (
     progress,
     write_json,
 )
-from yolo_slim.cli.targets import check_file, require_kept
+from yolo_slim.cli.targets import check_file, require_apart, require_kept
 from yolo_slim.console import note
 from yolo_slim.data.carried import Target
 from yolo_slim.data.convert import Pictures
 from yolo_slim.data.convert import convert as convert_data
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.data.describe import has_test_split, splits_in
+from yolo_slim.data.describe import folders_searched, has_test_split, splits_in
 from yolo_slim.data.pictures import read_names
 from yolo_slim.errors import InputError
 from yolo_slim.files import require_writable
@@ -37,8 +37,9 @@ def convert(
     images: Images = None,
     annotations: Annotations = None,
     split: Annotated[
-        Literal["train", "val"], typer.Option(help="What --images/--annotations are.")
-    ] = "train",
+        Literal["train", "val"] | None,
+        typer.Option(help="What --images/--annotations are; else train."),
+    ] = None,
     names: NamesFile = None,
     pictures: Annotated[
         Pictures, typer.Option("--pictures", help="What becomes of the pictures.")
@@ -51,13 +52,16 @@ def convert(
     """
     sources = [data, images, annotations, names]
     check_file(json, sources, only_json=True)
+    require_apart(json, [annotations])
     require_kept([out], sources)
-    _require_apart(out, images, annotations)
+    require_apart(out, [images, annotations, *(folders_searched(data) if data else ())])
     require_writable(out)
     if data is not None and names is not None:
         raise InputError("--names goes with --images and --annotations; --data has its own")
+    if data is not None and split is not None:
+        raise InputError("--split goes with --images and --annotations; of --data all is converted")
     class_names = read_names(names) if names else ()
-    wanted = (split,) if data is None else splits_in(data)
+    wanted = (split or "train",) if data is None else splits_in(data)
     if data is not None and has_test_split(data):
         note(console, f"{data}: `test` is not converted")
     found: dict[str, Dataset] = {
@@ -85,10 +89,3 @@ def convert(
         "notes": [*told, *converted.notes],
     }
     write_json(json, summary)
-
-
-def _require_apart(out: Path, *folders: Path | None) -> None:
-    """A folder that is searched for pictures must not hold what is made of it."""
-    for folder in folders:
-        if folder is not None and folder.is_dir() and folder.resolve() in out.resolve().parents:
-            raise InputError(f"{out} lies in {folder}, which this command reads: go beside it")

@@ -21,7 +21,8 @@ from yolo_slim.data.download.catalogue import (
     find_parts,
     find_source,
 )
-from yolo_slim.data.download.obtain import describe, obtain
+from yolo_slim.data.download.fetch import check_address
+from yolo_slim.data.download.obtain import describe, description_place, obtain
 from yolo_slim.data.download.stamps import STAMP, read_stamps
 from yolo_slim.data.pictures import find_pictures
 from yolo_slim.errors import InputError, Interrupted
@@ -82,7 +83,7 @@ def _document(out: Path, source: Source | None) -> dict[str, Any]:
     places = folders
     if source is not None:
         places = list(dict.fromkeys(images for _, images, _ in source.description.values()))
-    description = out / f"{source.name}.yaml" if source else None
+    description = description_place(source, out) if source else None
     return {
         "out": str(out),
         "name": source.name if source else None,
@@ -103,9 +104,10 @@ def _download(
         archives = {"archive": _named_archive(url, sha256, parts)}
     is_new = obtain(archives, out, progress, console.print)
     # Not each time: a person may have changed it.
-    description = describe(source, out) if source and is_new else None
-    if description:
-        console.print(f"{description}: pass it as --data")
+    if source is not None and (is_new or not description_place(source, out).is_file()):
+        described = describe(source, out)
+        if described:
+            console.print(f"{described}: pass it as --data")
     return source
 
 
@@ -127,5 +129,6 @@ def _named_archive(url: str | None, sha256: str | None, parts: str | None) -> Ar
         raise InputError("--parts goes with a name; an archive of --url is taken whole")
     if sha256 is None:
         raise InputError("--url needs --sha256 SUM, as its publisher tells it or sha256sum counts")
+    check_address(url)
     stem = Path(urllib.parse.urlsplit(url).path).name.split(".")[0]
     return Archive(stem or "archive", (url,), Digest("sha256", sha256.lower()))

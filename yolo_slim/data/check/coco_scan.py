@@ -9,7 +9,8 @@ from typing import Any
 
 from yolo_slim.data.check.finding import Finding
 from yolo_slim.data.check.rows import RawBox, RawImage, RawSplit
-from yolo_slim.data.coco import read_coco
+from yolo_slim.data.coco import CROWD_MARKS, read_coco
+from yolo_slim.data.named import tidy
 from yolo_slim.errors import DataError
 
 
@@ -46,7 +47,7 @@ def scan_coco(
                 index,
                 (left, top, left + width, top + height),
                 class_of[entry["category_id"]],
-                bool(entry.get("iscrowd", 0)),
+                bool(entry.get("iscrowd")),
             )
         )
     entries = []
@@ -63,7 +64,7 @@ def scan_coco(
     class_names = [str(categories[key].get("name", key)) for key in category_ids]
     if names is not None:
         if len(names) == len(class_names):
-            class_names = [str(name).strip() for name in names]
+            class_names = [tidy(str(name)) for name in names]
         else:
             told = f"{len(names)} names for {len(class_names)} categories"
             scan.tell("names do not fit", told)
@@ -134,6 +135,9 @@ def _annotation_faults(
         yield f"bbox {bbox!r}, expected [x, y, width, height], finite numbers"
     if area is not None and not _is_finite(area):
         yield f"area {area!r}, expected a finite number or no area"
+    mark = entry.get("iscrowd")
+    if mark not in CROWD_MARKS:
+        yield f"iscrowd {mark!r}, expected 0, 1, true or false"
 
 
 def _is_finite(value: Any) -> bool:

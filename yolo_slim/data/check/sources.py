@@ -11,9 +11,8 @@ import yaml
 from yolo_slim.data.check.coco_scan import scan_coco
 from yolo_slim.data.check.finding import Finding
 from yolo_slim.data.check.rows import RawBox, RawImage, RawSplit
-from yolo_slim.data.darknet import read_options
 from yolo_slim.data.dataset import Dataset, is_file
-from yolo_slim.data.describe import read_dataset
+from yolo_slim.data.describe import read_dataset, splits_in
 from yolo_slim.data.pictures import places_below
 
 SPLITS = ("train", "val")
@@ -38,9 +37,9 @@ def read_splits(
 
 def _described(data: Path) -> tuple[RawSplit, ...]:
     if data.suffix == ".data":
-        named = {"train": "train", "valid": "val"}
-        found = [named[key] for key in read_options(data) if key in named]
-        return tuple(rows_of(read_dataset(data, None, None, split), split) for split in found)
+        return tuple(
+            rows_of(read_dataset(data, None, None, split), split) for split in splits_in(data)
+        )
     document = _document(data)
     # A key that is not known here belongs to another kind of description, or is a fault.
     is_plain = set(document) <= {*SPLITS, "names"}

@@ -79,7 +79,7 @@ def fetch_verified(
     failures: list[str] = []
     error_kind: type[YoloSlimError] = DataError
     for url in urls:
-        _check_address(url)
+        check_address(url)
         try:
             _fetch_from(
                 url, size, part, advance or (lambda done, total: None), patience or Patience()
@@ -206,7 +206,8 @@ def _append(
         raise _Broken(f"the connection ended after {done} of {total} bytes")
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
+    """Raises DataError for what is no address of HTTP."""
     try:
         parts = urllib.parse.urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -88,14 +88,20 @@ def _check_room(out: Path, sizes: list[int]) -> None:
         )
 
 
+def description_place(source: Source, out: Path) -> Path:
+    """Where `describe` writes."""
+    return out / f"{source.name}.yaml"
+
+
 def describe(source: Source, out: Path) -> Path | None:
     """Writes `out/NAME.yaml` over the splits whose parts are there; None for no split."""
+    place = description_place(source, out)
     there = read_stamps(out)
     lines = []
     for split, (parts, images, boxes) in source.description.items():
         if all(source.parts[part].folder in there for part in parts):
             lines.append(f"{split}: {{images: {images}, annotations: {boxes}}}")
-    return write_description(out / f"{source.name}.yaml", source.licence, lines) if lines else None
+    return write_description(place, source.licence, lines) if lines else None
 
 
 def write_description(path: Path, licence: str, lines: Sequence[str]) -> Path:

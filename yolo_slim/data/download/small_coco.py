@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from yolo_slim.files import whole_file
 NAME = "coco-small"
 N_PICTURES = 128
 
+_DESCRIPTION = f"{NAME}.yaml"
 _SPLITS = ("train", "val")
 _THREADS = 8  # a server on the other side of an ocean answers slowly, not one at a time
 
@@ -49,9 +49,9 @@ def obtain_small(
 ) -> Path | None:
     """Puts the `n_pictures` pictures of lowest id of train2017 and of val2017 below `out`.
 
-    Gives back the description, None where all was there already. COCO publishes no checksum of a
-    picture: it must be complete and have the size that the (verified) annotations say. Pictures
-    that came are kept when a call is stopped.
+    Gives back the description, None where it and all else was there already. COCO publishes no
+    checksum of a picture: it must be complete and have the size that the (verified) annotations
+    say. Pictures that came are kept when a call is stopped.
 
     Raises as `obtain` does.
     """
@@ -63,7 +63,7 @@ def obtain_small(
     missing = [s for s in _SPLITS if not (out / f"{s}2017").is_dir()]
     if not missing:
         tell(f"{out}: is there already")
-        return None
+        return None if (out / _DESCRIPTION).is_file() else _describe(out)
     with downloads_folder(out) as downloads:
         packed = downloads / place.annotations.file_name
         if not is_whole(packed, place.annotations):
@@ -81,13 +81,7 @@ def obtain_small(
             write_stamps(out, there)
             tell(f"{out / folder}: {len(document['images'])} files")
         packed.unlink()
-        shutil.rmtree(downloads)
-        downloads.mkdir()
-    lines = [
-        f"{s}: {{images: {s}2017, annotations: annotations/instances_{s}2017.json}}"
-        for s in _SPLITS
-    ]
-    return write_description(out / f"{NAME}.yaml", CATALOGUE["coco"].licence, lines)
+    return _describe(out)
 
 
 def first_images(document: dict[str, Any], n_images: int) -> dict[str, Any]:
@@ -96,6 +90,14 @@ def first_images(document: dict[str, Any], n_images: int) -> dict[str, Any]:
     kept = {image["id"] for image in images}
     annotations = [a for a in document["annotations"] if a["image_id"] in kept]
     return {**document, "images": images, "annotations": annotations}
+
+
+def _describe(out: Path) -> Path:
+    lines = [
+        f"{s}: {{images: {s}2017, annotations: annotations/instances_{s}2017.json}}"
+        for s in _SPLITS
+    ]
+    return write_description(out / _DESCRIPTION, CATALOGUE["coco"].licence, lines)
 
 
 def _read_instances(packed: Path, folder: str) -> dict[str, Any]:
