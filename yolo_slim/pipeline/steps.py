@@ -168,7 +168,7 @@ class StepRunner:
 
     def _taught(
         self, name: str, bundle: Bundle, teacher: Bundle | None, lessons: Lessons,
-        settings: TrainSettings, folder: Path, close_mosaic: int | None = None,
+        settings: TrainSettings, folder: Path, close_mosaic: int | None,
     ) -> Bundle:  # fmt: skip
         learned = DetectorData(
             self.train_data, self.start.pictures, self.val_data,
@@ -232,7 +232,9 @@ class StepRunner:
             **step.training(), seed=self.recipe.seed, workers=default_workers(), validations=3
         )
         taught_by = bundle if step.teacher == SELF else teacher
-        trained = self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
+        trained = self._taught(
+            step.name, done.bundle, taught_by, Lessons(), settings, folder, close_mosaic=step.epochs
+        )
         return after_training(trained, step, self.train_data, self._progress, self.recipe.seed)
 
     def _progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
