@@ -88,8 +88,9 @@ def remove_unfinished(checkpoint: Path) -> None:
 
 def finished_weights(saved: dict[str, Any], module: Any) -> Weights | None:
     """The averaged weights of a training that had done all its steps, or all that were worth it;
-    None if some are to come."""
-    if int(saved["global_step"]) < module.n_steps and not saved.get(STOPPED):
+    None if some are to come, as where one that has ended early is asked for other epochs."""
+    as_long = saved[CIRCUMSTANCES]["--epochs"] == module.settings.epochs
+    if int(saved["global_step"]) < module.n_steps and not (saved.get(STOPPED) and as_long):
         return None
     return {
         key.removeprefix("network."): tensor.contiguous()
