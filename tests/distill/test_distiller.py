@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import pytest
@@ -90,6 +91,19 @@ def test_the_overhaul_begins_at_its_share_and_the_scale_stays():
             scale = guidance.connectors.scale.item()
     assert guidance.connectors.scale.item() == scale
     assert terms["overhaul"].item() != pytest.approx(0.25 * 5.0, rel=1e-3)
+
+
+def test_sizes_that_vary_are_whole_strides_of_the_teacher_too():
+    """Those of YOLOv3-nano are 16 pixels, YOLOv3-tiny's 32."""
+    student, taught_by = (build(f"yolov3-{name}", 2, 96) for name in ("nano", "tiny"))
+    guidance = Distiller(
+        Bundle(taught_by, random_weights(taught_by)), student, DistillSettings(), batch_size=2
+    )
+    settings = TrainSettings(epochs=1, multi_scale=1.4)
+    for teacher, stride in ((None, 16), (guidance, 32)):
+        module = DetectorModule(Bundle(student, random_weights(student)), settings, 1, teacher)
+        sides = {module.multi_scale.size_hw(step)[0] for step in range(0, 300, 10)}
+        assert len(sides) > 1 and math.gcd(*sides) == stride
 
 
 @pytest.mark.parametrize("statistics", ["running", "batch"])

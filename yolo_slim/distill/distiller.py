@@ -11,6 +11,7 @@ from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, infer_shapes
+from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.distill.cache import TeacherCache
 from yolo_slim.distill.margin import (
     MIN_IMAGES,
@@ -39,6 +40,7 @@ class Distiller:
 
     connectors: what is trained beside the student; None where no features are compared.
     taps: sections of the student whose maps it wants, before_activation or after it.
+    stride_px: the teacher's coarsest.
 
     images: needed where a margin can only be measured. cache: folder in which this teacher's
     answers are kept, for pictures that come again exactly; a folder in it for each set of maps.
@@ -64,6 +66,7 @@ class Distiller:
         self.pairs = match_taps(student, teacher.cfg, settings.taps) if settings.overhaul else []
         self.heads = match_heads(student, teacher.cfg) if detects and settings.outputs else []
         self.before_activation = settings.position == "before"
+        self.stride_px = coarsest_stride(teacher.cfg)
         self.taps = frozenset(pair.student.section for pair in self.pairs)
         self.connectors = Connectors(self.pairs, seed) if self.pairs else None
         self.margins = _margins(teacher, self.pairs, settings, images) if self.pairs else []
