@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -187,6 +188,15 @@ def test_two_of_a_kind():
     classifier = build("resnet18", 10, 32)
     with pytest.raises(InputError, match=r"is a detector, the teacher .* a classifier"):
         Distiller(Bundle(classifier, random_weights(classifier)), TINY, DistillSettings(), 2)
+
+
+@pytest.mark.parametrize("losses", ["logits", "overhaul"])
+@pytest.mark.parametrize("cfg", [TINY, build("resnet18", 10, 32)])
+def test_a_student_that_sees_no_colours_is_refused(cfg, losses):
+    grey = replace(cfg, net=replace(cfg.net, channels=1))
+    settings = DistillSettings(read_losses(losses))
+    with pytest.raises(InputError, match=r"takes images of 1 channels, the teacher .* of 3"):
+        Distiller(Bundle(cfg, random_weights(cfg)), grey, settings, 2)
 
 
 @pytest.mark.parametrize(

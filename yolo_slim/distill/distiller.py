@@ -13,6 +13,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, infer_shapes
 from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.distill.cache import TeacherCache
+from yolo_slim.distill.inputs import require_same_channels
 from yolo_slim.distill.margin import (
     MIN_IMAGES,
     NegativeMean,
@@ -236,6 +237,7 @@ def _activation(cfg: Cfg, section: int) -> str:
 
 def _require_same_classes(student: Cfg, teacher: Cfg, settings: DistillSettings) -> None:
     """Raises InputError where two classifiers' answers cannot be compared."""
+    require_same_channels(student, teacher)
     named = {name for name, _ in settings.losses} & {"objectness", "boxes"}
     if named:
         raise InputError(f"--loss {min(named)} is for detectors: a classifier has classes alone")
