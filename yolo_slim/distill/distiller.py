@@ -61,7 +61,7 @@ class Distiller:
         self.settings, self.student, self.teacher_cfg = settings, student, teacher.cfg
         detects = bool(student.heads)
         _require_same_kind(student, teacher.cfg)
-        _require_used_temperature(detects, settings)
+        require_used_temperature(student, settings)
         if not detects and settings.outputs:
             _require_same_classes(student, teacher.cfg, settings)
         self.pairs = match_taps(student, teacher.cfg, settings.taps) if settings.overhaul else []
@@ -166,12 +166,22 @@ def require_measurable(
 ) -> None:
     """Raises InputError where nothing of the two can be compared, where a margin can only be
     measured and the training images are too few, and for a temperature of no answers."""
-    _require_used_temperature(bool(student.heads), settings)
+    require_used_temperature(student, settings)
     if not settings.overhaul:
         return
     pairs = match_taps(student, teacher.cfg, settings.taps)
     if settings.margin and any(batchnorm_of(teacher, p.teacher.section) is None for p in pairs):
         _require_enough(n_images)
+
+
+def require_used_temperature(student: Cfg, settings: DistillSettings) -> None:
+    """Raises InputError for a temperature where no classifier learns answers."""
+    detects = bool(student.heads)
+    if settings.temperature != DistillSettings.temperature and (detects or not settings.outputs):
+        raise InputError(
+            f"--temperature {settings.temperature:g} softens the answers that a classifier learns "
+            f"from: leave it out {'for a detector' if detects else 'or name --loss logits'}"
+        )
 
 
 def _require_enough(n_images: int) -> None:
@@ -246,14 +256,6 @@ def _require_same_classes(student: Cfg, teacher: Cfg, settings: DistillSettings)
         raise InputError(
             f"the student {student.source} has {values[0]} classes, the teacher {teacher.source} "
             f"{values[1]}: their outputs cannot be compared"
-        )
-
-
-def _require_used_temperature(detects: bool, settings: DistillSettings) -> None:
-    if settings.temperature != DistillSettings.temperature and (detects or not settings.outputs):
-        raise InputError(
-            f"--temperature {settings.temperature:g} softens the answers that a classifier learns "
-            f"from: leave it out {'for a detector' if detects else 'or name --loss logits'}"
         )
 
 
