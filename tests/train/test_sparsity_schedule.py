@@ -11,7 +11,7 @@ import pytest
 import torch
 from core_zoo import by_night
 from rich.console import Console
-from sparse_training import TINY, Pictures, trained
+from sparse_training import TINY, Pictures, lr_sum, trained
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import channel_macs, couple, parse
@@ -22,7 +22,7 @@ from yolo_slim.train.gammas import judged
 from yolo_slim.train.loop import train
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.train.optimizer import parameter_groups
-from yolo_slim.train.schedule import lr_share, lr_sum
+from yolo_slim.train.schedule import lr_share
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import Sparsity, channel_weights, gamma_lr
 from yolo_slim.train.sparsity_schedule import pull_sum, relaxing_share, strengths
