@@ -9,6 +9,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import parse
 from yolo_slim.data.loader import collate
 from yolo_slim.train.loop import train
+from yolo_slim.train.schedule import lr_share
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import Sparsity
 from yolo_slim.weights import random_weights
@@ -31,6 +32,11 @@ class Pictures(Dataset):
         draw = torch.Generator().manual_seed(index)
         image = torch.randint(0, 256, (3, 32, 32), generator=draw, dtype=torch.uint8)
         return image, torch.tensor([[0, 6.0, 6.0, 22.0, 22.0]]), ()
+
+
+def lr_sum(peak_lr: float, n_steps: int, n_warmup: int) -> float:
+    """Of the learning rate over all steps of the cosine."""
+    return peak_lr * sum(lr_share(step, n_steps, n_warmup) for step in range(n_steps))
 
 
 def trained(tmp_path, monkeypatch, **changes) -> tuple[list[float], Bundle]:

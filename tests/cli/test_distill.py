@@ -78,6 +78,21 @@ def test_separate_learns_from_pictures_without_labels(place, monkeypatch):
     assert status(f"{how} --resume") == 0
 
 
+def test_each_stage_ends_without_mixing_in_its_own_last_epochs(place, monkeypatch):
+    calm = {}
+
+    def train(bundle, items, collate, settings, *_, **__):
+        calm[settings.epochs] = items.calm_from
+        return bundle.then("train", {"epochs": settings.epochs})
+
+    monkeypatch.setattr("yolo_slim.pipeline.detecting.train", train)
+    stages = f"{DISTILL} --epochs 10 --method separate --feature-epochs 100"
+    assert status(stages) == 0
+    assert calm == {100: 85, 10: 8}
+    assert status(f"{stages} --close-mosaic 3") == 0
+    assert calm == {100: 97, 10: 7}
+
+
 @pytest.mark.slow
 def test_stopped_in_the_first_stage_it_goes_on_from_there(place, capsys, monkeypatch):
     how = f"{DISTILL} --method separate --feature-epochs 2"

@@ -15,6 +15,7 @@ from made_sets import boxed_pictures
 from yolo_slim.bundle import Bundle, load_bundle
 from yolo_slim.cfg import Conv, parse, render
 from yolo_slim.cli.quantize_print import print_plan
+from yolo_slim.errors import InputError
 from yolo_slim.pipeline import quantizing
 from yolo_slim.quantize.calibrate import quantize
 from yolo_slim.quantize.sensitivity import Sensitivity
@@ -162,6 +163,30 @@ def test_training_with_the_rounding(ranges, place):
     assert trained.history[-1].settings["loss"] == "logits=1"  # its teacher is the float model
     assert status("export_onnx t --int8 cpu --out t.onnx") == 0
     assert status("evaluate t.onnx --data set.yaml") == 0
+
+
+def test_pictures_come_one_by_one_and_as_large_as_the_input_whatever_the_cfg_says(
+    place, monkeypatch
+):
+    text = render(build("yolov3-nano", 2, 64)).replace("[net]", "[net]\nmosaic=1\nmixup=1")
+    cfg = parse(text.replace("[yolo]", "[yolo]\nrandom=1"), "random.cfg")
+    Bundle(cfg, random_weights(cfg, 1), class_names=("cat", "dog")).save(place / "random")
+    (place / "r.toml").write_text(
+        'title = "qat"\n[data]\ndescription = "set.yaml"\n[model]\nbundle = "random"\n'
+        '[[step]]\nverb = "quantize"\nname = "int8"\nepochs = 5\n'
+    )
+    seen = []
+
+    def train(bundle, items, collate, settings, *_, **__):
+        mixed = items._augmentation != items._augmentation.calm() and items.calm_from > 0
+        seen.append((settings.multi_scale, mixed))
+        raise InputError("seen")
+
+    monkeypatch.setattr("yolo_slim.pipeline.detecting.train", train)
+    command = QAT.replace("model", "random")
+    for asked in (command, f"{command} --mosaic 0.5", "compress r.toml --out run"):
+        assert status(asked) == 2
+    assert seen == [(1, False), (1, True), (1, False)]
 
 
 def test_what_cannot_be_trained_is_told_before_anything_is_calibrated(place, capsys, monkeypatch):

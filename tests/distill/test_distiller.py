@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -92,6 +94,19 @@ def test_the_overhaul_begins_at_its_share_and_the_scale_stays():
     assert terms["overhaul"].item() != pytest.approx(0.25 * 5.0, rel=1e-3)
 
 
+def test_sizes_that_vary_are_whole_strides_of_the_teacher_too():
+    """Those of YOLOv3-nano are 16 pixels, YOLOv3-tiny's 32."""
+    student, taught_by = (build(f"yolov3-{name}", 2, 96) for name in ("nano", "tiny"))
+    guidance = Distiller(
+        Bundle(taught_by, random_weights(taught_by)), student, DistillSettings(), batch_size=2
+    )
+    settings = TrainSettings(epochs=1, multi_scale=1.4)
+    for teacher, stride in ((None, 16), (guidance, 32)):
+        module = DetectorModule(Bundle(student, random_weights(student)), settings, 1, teacher)
+        sides = {module.multi_scale.size_hw(step)[0] for step in range(0, 300, 10)}
+        assert len(sides) > 1 and math.gcd(*sides) == stride
+
+
 @pytest.mark.parametrize("statistics", ["running", "batch"])
 def test_nothing_in_the_teacher_changes(tmp_path, statistics):
     guidance = distiller(statistics=statistics)
@@ -173,6 +188,15 @@ def test_two_of_a_kind():
     classifier = build("resnet18", 10, 32)
     with pytest.raises(InputError, match=r"is a detector, the teacher .* a classifier"):
         Distiller(Bundle(classifier, random_weights(classifier)), TINY, DistillSettings(), 2)
+
+
+@pytest.mark.parametrize("losses", ["logits", "overhaul"])
+@pytest.mark.parametrize("cfg", [TINY, build("resnet18", 10, 32)])
+def test_a_student_that_sees_no_colours_is_refused(cfg, losses):
+    grey = replace(cfg, net=replace(cfg.net, channels=1))
+    settings = DistillSettings(read_losses(losses))
+    with pytest.raises(InputError, match=r"takes images of 1 channels, the teacher .* of 3"):
+        Distiller(Bundle(cfg, random_weights(cfg)), grey, settings, 2)
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,9 @@ def test_a_cfgs_weights_follow_the_seed_and_another_cfg_is_another_student(tmp_p
 
 
 def test_a_second_call_trains_nothing(finished, monkeypatch):
-    from yolo_slim.pipeline import steps
+    from yolo_slim.pipeline import detecting, steps
 
-    monkeypatch.setattr(steps, "train", None)
+    monkeypatch.setattr(detecting, "train", None)
     monkeypatch.setattr(steps, "circumstances", lambda *_: {"date": "another day"})
     before = (finished / "run/arms.csv").read_text()
     assert status("compare", str(finished / "r.toml"), "--out", str(finished / "run")) == 0

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+from yolo_slim.cfg import render
 from yolo_slim.cli import main
 from yolo_slim.data.digits import make_digits
+from yolo_slim.zoo import build
 
 TEACHER = """
 title = "micro"
@@ -119,12 +121,27 @@ def test_mixing_does_not_end_before_it_begins(place, capsys):
         ('granularity = "layer"\nlayers = 1\nmultiple = 8', "no ratio or other target says how"),
         ('ratio = 0.5\nabsorb = false\norder = "channels-first"', "order does nothing here: it is"),
         ("ratio = 0.5\nn_images = 9", "n_images does nothing here: it is for importance taylor"),
+        ("ratio = 0.5\nbatch_size = 9", "batch_size does nothing here: it is for importance"),
+        ("ratio = 0.5\nseed = 9", "seed does nothing here: it is for importance random"),
     ],
 )
 def test_an_option_of_a_cut_that_would_do_nothing(how, words, place, capsys):
     cut = CUT.replace('target_latency_ms = 100\nruntime = "ncnn"', how)
     told = refused(place, capsys, TEACHER + cut)
     assert "step 2 (cut): " in told and words in told and "--" not in told.split("here")[1]
+
+
+def test_a_policy_that_cannot_be_followed(place, capsys):
+    text = render(build("yolov3-nano", 10, 64)).replace("[net]", "[net]\npolicy=sgdr")
+    (place / "a.cfg").write_text(text)
+    start = TEACHER.replace('zoo = "yolov3-nano"\nsize = 64', 'cfg = "a.cfg"')
+    late = TAUGHT.replace("overhaul", "logits") + 'schedule = "cfg"\n'
+    told = refused(place, capsys, start + late)
+    assert "step 2 (student): [net] policy=sgdr is not supported" in told
+    student = ARMS.replace('zoo = "yolov3-nano"\nsize = 64', 'cfg = "a.cfg"')
+    late = student.replace("epochs = 1", 'epochs = 1\nschedule = "cfg"')
+    told = refused(place, capsys, TEACHER + late.replace("overhaul", "logits"), "compare")
+    assert "arm alone: [net] policy=sgdr is not supported" in told
 
 
 def test_a_temperature_of_no_answers(place, capsys):

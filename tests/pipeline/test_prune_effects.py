@@ -14,6 +14,7 @@ from yolo_slim.cli.prune_words import typed_step
 from yolo_slim.cli.step_words import as_option
 from yolo_slim.errors import InputError
 from yolo_slim.pipeline.prune_effects import NEEDS, Wish, require_effects
+from yolo_slim.pipeline.recipe_steps import PruneStep
 from yolo_slim.weights import random_weights
 from yolo_slim.zoo import build
 
@@ -61,6 +62,8 @@ IDLE = {
     "--data x.yaml --recalibrate x.yaml": "--recalibrate names a file of its own",
     "--images x --annotations y.json": "it is for --importance taylor",
     "--n-images 5 --sweep --images x --annotations y.json": "and --recalibrate",
+    "--seed 5": "it is for --importance random, and draws the images of",
+    "--seed 5 --sweep --images x --annotations y.json": "it is for --importance random",
 }
 
 
@@ -88,7 +91,9 @@ BUSY = {
     "--data x --n-images 5 --importance taylor": {"ratio": 0.5, "importance": "taylor"},
     "--data x --n-images 5 --adapt": {"target_latency_ms": 5.0, "adapt": True},
     "--data x --n-images 5": {"layers": 2, "layer_rank": "drop-one"},
-    "--n-images 5": {"ratio": 0.5, "recalibrate": 5},
+    "--n-images 5 --seed 1": {"ratio": 0.5, "recalibrate": 5},
+    "--seed 2": {"ratio": 0.5, "importance": "random"},
+    "--seed 3 --batch-size 4": {"ratio": 0.5, "importance": "taylor"},
 }
 
 
@@ -109,7 +114,7 @@ def test_a_sweep_asks_data_and_channel_options():
 def test_every_rule_is_of_an_option_that_there_is():
     known = {
         option for p in dict(get_command(app_of()).commands)["prune"].params for option in p.opts
-    }
+    } | {as_option(name) for name in PruneStep.model_fields}
     assert {as_option(name) for name in NEEDS} <= known
 
 

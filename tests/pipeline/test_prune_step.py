@@ -137,6 +137,17 @@ def test_ranks_that_ask_images_get_them_and_are_repeatable(rank, bundle, digits)
         run_prune(bundle, asked, Surroundings(silent))
 
 
+def test_the_seed_of_a_step_draws_its_images(bundle, digits):
+    data = read_dataset(digits, None, None, "train")
+    fields = {"layers": 2, "layer_rank": "similarity", "n_images": 2}
+
+    def scores(around_seed: int, **more) -> list[float]:
+        around = Surroundings(silent, data, seed=around_seed)
+        return run_prune(bundle, step(**fields, **more), around).layers.scores.tolist()
+
+    assert scores(3, seed=5) == scores(5) == scores(5, seed=5) != scores(3)
+
+
 def test_dense_words_and_numbers(bundle):
     cfg = bundle.cfg
     assert dense_sections(cfg, ("heads",)) == cfg.head_convs

@@ -230,6 +230,15 @@ def test_what_a_step_does_not_say_is_as_the_cfg_says(tmp_path):
     assert recipe.augment.options(cfg) == augmentation_of(cfg, {"copy_paste_p": 0.2})
 
 
+def test_darknets_way_takes_batch_and_subdivisions_from_the_cfg(tmp_path):
+    cfg = parse(CFG.replace("[net]", "[net]\nbatch=64\nsubdivisions=16"), "a.cfg")
+    sgd = again("b", 'optimizer = "sgd"\n')
+    (tmp_path / "r.toml").write_text(HEAD + TRAIN + sgd + again("c", "accumulate = 2\n"))
+    steps = read_recipe(tmp_path / "r.toml").step
+    found = [step.settings(0, 0, cfg) for step in steps]
+    assert [(s.batch_size, s.accumulate) for s in found] == [(16, 1), (4, 16), (16, 2)]
+
+
 def test_a_recipe_trains_in_one_process(tmp_path):
     """Others would do its steps, too, beside each other."""
     (tmp_path / "r.toml").write_text(HEAD + TRAIN)

@@ -13,7 +13,7 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import parse, render
 from yolo_slim.data.digits import make_digits
 from yolo_slim.errors import InputError, RecipeError
-from yolo_slim.pipeline import steps
+from yolo_slim.pipeline import detecting
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.step_folder import Done
@@ -120,7 +120,7 @@ def test_pictures_are_not_mixed_at_the_end_of_a_training(recipe, tmp_path, monke
         seen.append(data.calm_from)
         return bundle.then("train", {})
 
-    monkeypatch.setattr(steps, "train", train)
+    monkeypatch.setattr(detecting, "train", train)
     longer = HEAD.replace("epochs = 1", "epochs = 10")
     second = "[[step]]" + longer.split("[[step]]")[1].replace("teacher", "second")
     recipe.write_text(longer + second + "close_mosaic = 4\n")

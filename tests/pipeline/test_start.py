@@ -14,8 +14,8 @@ from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import render
 from yolo_slim.darknet_weights import write_darknet_weights
 from yolo_slim.errors import InputError, RecipeError
+from yolo_slim.pipeline import detecting
 from yolo_slim.pipeline import start as start_module
-from yolo_slim.pipeline import steps
 from yolo_slim.pipeline.compress import compress
 from yolo_slim.pipeline.recipe_file import read_recipe
 from yolo_slim.pipeline.start import Start, read_start
@@ -177,7 +177,7 @@ def test_features_are_learned_from_pictures_without_labels_too(place, monkeypatc
         seen.append((len(data), settings.labels))
         return bundle.then("train", {})
 
-    monkeypatch.setattr(steps, "train", train)
+    monkeypatch.setattr(detecting, "train", train)
     student = (
         '[[step]]\nverb = "train"\nname = "student"\nepochs = 1\nteacher = "tuned"\n'
         'loss = "overhaul"\nmethod = "separate"\nfeature_epochs = 1\nmargin = false\n'

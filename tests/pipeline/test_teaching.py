@@ -58,6 +58,30 @@ def test_separate_is_features_then_labels(tmp_path):
     torch.testing.assert_close(trained.weights[key], student.weights[key] + 2)
 
 
+def test_the_stage_of_answers_alone_has_a_temperature(tmp_path):
+    settings = TrainSettings(epochs=1, batch_size=2)
+    cfg = build("resnet18", 2, 64)
+    student, asked = Bundle(cfg, random_weights(cfg)), []
+
+    def fit(bundle, settings, guidance, out, features):
+        asked.append(guidance.settings.temperature if guidance else None)
+        return bundle
+
+    def taught(losses: str, *how) -> list[float | None]:
+        asked.clear()
+        soft = DistillSettings(read_losses(losses), margin=False, temperature=2.0)
+        separate = Lessons(soft, "separate", 1, *how)
+        train_taught(student, student, separate, settings, lambda cfg: [], tmp_path, fit)
+        return asked
+
+    assert taught("overhaul,logits") == [4.0, 2.0]
+    assert taught("overhaul,logits", 0.1) == [4.0, 2.0]
+    for keep_features in (0.0, 0.1):
+        with pytest.raises(InputError, match="--temperature 2 softens the answers"):
+            taught("overhaul", keep_features)
+        assert not asked
+
+
 def test_features_alone_leave_nothing_beside_the_labels(tmp_path):
     (_, then), _, _ = learned(tmp_path, lessons("overhaul", "separate", 1))
     assert then[0] is None

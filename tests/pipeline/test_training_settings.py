@@ -67,6 +67,14 @@ def test_a_cfg_for_testing_says_nothing_of_the_batch():
     assert settings_of(cfg, {"epochs": 1, "optimizer": "sgd"}, {}).batch_size == 16
 
 
+def test_a_policy_that_cannot_be_followed_is_told_with_the_settings():
+    cfg = cfg_saying({"policy": "sgdr"})
+    assert settings_of(cfg, {"epochs": 1, "optimizer": "adamw"}, {}).schedule == "cosine"
+    for typed in ({"optimizer": "sgd"}, {"schedule": "cfg"}):
+        with pytest.raises(InputError, match="policy=sgdr is not supported"):
+            settings_of(cfg, {"epochs": 1, **typed}, {})
+
+
 @pytest.mark.parametrize(("epochs", "asked", "start"), [(10, None, 8), (1, None, 0), (10, 0, 10)])
 def test_the_calm_end(epochs, asked, start):
     assert calm_from(epochs, asked) == start

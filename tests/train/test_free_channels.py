@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -265,6 +266,10 @@ def test_it_then_ends_well_and_stays_ended(tmp_path):
     again = train(bundle, Pictures(), collate, settings, tmp_path, resume=True, console=console)
     assert all(torch.equal(again.weights[k], v) for k, v in out.weights.items())
     assert again.history == out.history
+    assert "has ended at epoch 7, as --sparsity-patience says: nothing" in console.file.getvalue()
+    longer = replace(settings, epochs=12)  # whose middle is later, and over by now
+    more = train(bundle, Pictures(), collate, longer, tmp_path, resume=True, console=console)
+    assert more.history[-1].settings["epochs"] == 8
 
 
 def test_without_patience_it_goes_to_the_end(tmp_path):

@@ -7,13 +7,12 @@ import math
 import pytest
 import torch
 from kitchen_sink import kitchen_sink
-from sparse_training import TINY, trained
+from sparse_training import TINY, lr_sum, trained
 
 from yolo_slim.cfg import couple
 from yolo_slim.nn.network import Network
 from yolo_slim.train.gammas import judged
 from yolo_slim.train.module import DetectorModule
-from yolo_slim.train.schedule import lr_sum
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import GAMMA_LR_FACTOR, gamma_lr, sparse_gammas, zero_like
 from yolo_slim.zoo import build

@@ -11,7 +11,7 @@ import pytest
 import torch
 from core_zoo import by_night
 from rich.console import Console
-from sparse_training import TINY, Pictures, trained
+from sparse_training import TINY, Pictures, lr_sum, trained
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import channel_macs, couple, parse
@@ -22,7 +22,7 @@ from yolo_slim.train.gammas import judged
 from yolo_slim.train.loop import train
 from yolo_slim.train.module import DetectorModule
 from yolo_slim.train.optimizer import parameter_groups
-from yolo_slim.train.schedule import lr_share, lr_sum
+from yolo_slim.train.schedule import lr_share
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import Sparsity, channel_weights, gamma_lr
 from yolo_slim.train.sparsity_schedule import pull_sum, relaxing_share, strengths
@@ -93,6 +93,21 @@ def test_gamma_and_beta_do_not_decay():
             for name, parameter in network.named_parameters():
                 kernel = name.endswith("conv.weight")
                 assert decays[id(parameter)] == (settings.weight_decay if kernel else 0.0), name
+
+
+def test_kernels_alone_decay():
+    """A bias for each place of [local], and a factor for each channel of a [shortcut], are none."""
+    cfg = parse(
+        "[net]\nwidth=8\nheight=8\n" + 2 * "[convolutional]\nfilters=4\nsize=1\n"
+        + "[shortcut]\nfrom=-2\nweights_type=per_channel\n"
+        + "[local]\nfilters=2\nsize=1\n[connected]\noutput=3\n"
+    )  # fmt: skip
+    network, settings = Network(cfg), TrainSettings(epochs=1)
+    names = {id(p): name for name, p in network.named_parameters()}
+    decaying = {names[id(p)] for p in parameter_groups(network, settings)[0]["params"]}
+    kernels = {"0.conv.weight", "1.conv.weight", "3.weight", "4.connected.weight"}
+    assert decaying == kernels < set(names.values())
+    assert {"2.weight", "3.bias"} < set(names.values())
 
 
 # --- what a training does with it -----------------------------------------------------------------

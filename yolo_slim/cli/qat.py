@@ -83,7 +83,7 @@ def _request(asked: Mapping[str, Any]) -> Request:
     # Unchecked: TrainSettings says in the words of the options what cannot be.
     qat = QatOptions.model_construct(**{"epochs": DEFAULT_EPOCHS} | chosen)
     teacher = {SELF: str(out / FLOAT), NO_TEACHER: None}.get(qat.teacher, qat.teacher)
-    options = {"mosaic": 0.0} | typed | qat.training() | {
+    options = {"mosaic": 0.0, "mixup": 0.0} | typed | qat.training() | {
         "model": str(out / CALIBRATED), "weights": None, "names": None, "teacher": teacher,
         "resume": asked["resume"] and begun(out), "json": None,
     }  # fmt: skip

@@ -73,10 +73,12 @@ Teacher = Annotated[
 ]
 Distill = Annotated[float, typer.Option(min=0, help="Weight of the teacher's opinion.")]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Images at a time, each process; default: 16")
+    int | None,
+    typer.Option(min=1, help="Images at a time, each process; default: 16; the cfg's for sgd"),
 ]
 Accumulate = Annotated[
-    int | None, typer.Option(min=1, help="Batches per optimizer step; default: 1")
+    int | None,
+    typer.Option(min=1, help="Batches per optimizer step; default: 1; the cfg's for sgd"),
 ]
 OptimizerName = Annotated[
     Literal["adamw", "sgd"], typer.Option(help="sgd: Darknet's way, as the cfg says.")

@@ -7,11 +7,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-from torch import Tensor
+from typing import Any
 
 from yolo_slim.bundle import BUNDLE_IN_RUN, Bundle, is_bundle
-from yolo_slim.cfg import Cfg, with_anchors, with_iou_thresh
+from yolo_slim.cfg import with_anchors, with_iou_thresh
 from yolo_slim.cli.options import (
     console,
     dataset,
@@ -25,26 +24,23 @@ from yolo_slim.cli.train_classifier import refuse_for_classifiers, top_numbers_t
 from yolo_slim.cli.train_request import Request
 from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.data.loader import TrainingSet
 from yolo_slim.data.unlabelled import read_unlabelled, with_unlabelled
 from yolo_slim.errors import InputError, Interrupted
 from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.anchors import fitted_anchors
 from yolo_slim.pipeline.batch_picture import write_batch_picture
+from yolo_slim.pipeline.detecting import DetectorData, train_detector
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.models import ModelSource, load_model
 from yolo_slim.pipeline.other_classes import for_classes, is_for
 from yolo_slim.pipeline.reach import with_reach
 from yolo_slim.pipeline.same_classes import numbered_as, require_same_answers
-from yolo_slim.pipeline.scoring import input_batches, network_scorer, require_boxes, score_bundle
-from yolo_slim.pipeline.sparsity_curve import ap_curve_on
-from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, require_cacheable, train_taught
+from yolo_slim.pipeline.scoring import require_boxes, score_bundle
+from yolo_slim.pipeline.teaching import require_cacheable
 from yolo_slim.pipeline.training import augmentation_of, calm_from, require_calm, settings_of
 from yolo_slim.pipeline.training_document import training_document
 from yolo_slim.processes import is_first_process
-from yolo_slim.train.guidance import Guidance
-from yolo_slim.train.loop import train as train_bundle
-from yolo_slim.train.settings import TrainSettings
 from yolo_slim.zoo import names as zoo_names
 
 
@@ -133,11 +129,11 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
     if asked.lessons.cached:
         require_cacheable(augmentation, settings)
 
-    def training_set(data: Dataset, epochs: int) -> TrainingSet:
+    def training_set(data: Dataset) -> TrainingSet:
         cfg = bundle.cfg
         made = TrainingSet(
             data, cfg.input_hw, cfg.resize_mode, augmentation, channels=cfg.net.channels,
-            calm_from=calm_from(epochs, asked.close_mosaic), cache=asked.cache,  # type: ignore[arg-type]
+            calm_from=calm_from(asked.epochs, asked.close_mosaic), cache=asked.cache,  # type: ignore[arg-type]
             cache_folder=asked.out / "cache", seed=asked.seed,
         )  # fmt: skip
         with progress("reading images") as advance:
@@ -147,7 +143,7 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
             warn(console, f"{len(faults)} images are left out: {'; '.join(faults[:5])}{more}")
         return made
 
-    labelled = training_set(train_data, asked.epochs)
+    labelled = training_set(train_data)
     pictures = _pictures(asked, train_data)
     if asked.show_batch is not None and is_first_process():
         write_batch_picture(
@@ -155,31 +151,23 @@ def _train_detector(asked: Request, source: ModelSource) -> None:
         )
         console.print(f"{asked.show_batch}: the first batch")
 
-    def fit(
-        bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
-        features: bool,
-    ) -> Bundle:  # fmt: skip
-        data = pictures if features else train_data
+    def told(data: Dataset) -> dict[str, Any]:
+        return {
+            "augmentation": str(augmentation), "data": fingerprint(data),
+            "teacher": "none" if teacher is None else fingerprint(teacher),
+            "--close-mosaic": asked.close_mosaic, "--iou-thresh": asked.iou_thresh,
+        }  # fmt: skip
+
+    learned = DetectorData(
+        train_data, pictures, val_data,
         # The same pictures in the same cache where there are no others.
-        items = labelled if data is train_data else training_set(data, settings.epochs)
-        taught = "none" if teacher is None else fingerprint(teacher)
-        return train_bundle(
-            bundle, items, collate, settings, out, guidance=guidance,
-            score=None if val_data is None or features else network_scorer(val_data),
-            label=FEATURES if features else "train",
-            resume=asked.resume, console=console,
-            told={
-                "augmentation": str(augmentation), "data": fingerprint(data), "teacher": taught,
-                "--close-mosaic": asked.close_mosaic, "--iou-thresh": asked.iou_thresh,
-            },
-            ap_curve=None if val_data is None else ap_curve_on(val_data),
-        )  # fmt: skip
-
-    def shown(cfg: Cfg) -> Iterator[Tensor]:
-        return input_batches(pictures, cfg, N_MEASURED, asked.seed)
-
+        lambda data: labelled if data is train_data else training_set(data),
+    )  # fmt: skip
     with _telling_how_to_go_on(asked):
-        trained = train_taught(bundle, teacher, asked.lessons, settings, shown, asked.out, fit)
+        trained = train_detector(
+            bundle, teacher, asked.lessons, settings, learned, asked.out, label="train",
+            resume=asked.resume, console=console, close_mosaic=asked.close_mosaic, told=told,
+        )  # fmt: skip
     _save(trained, asked, partial(coco_numbers_told, trained, val_data))
 
 

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, infer_shapes
+from yolo_slim.cfg.scale import coarsest_stride
 from yolo_slim.distill.cache import TeacherCache
+from yolo_slim.distill.inputs import require_same_channels
 from yolo_slim.distill.margin import (
     MIN_IMAGES,
     NegativeMean,
@@ -39,6 +41,7 @@ class Distiller:
 
     connectors: what is trained beside the student; None where no features are compared.
     taps: sections of the student whose maps it wants, before_activation or after it.
+    stride_px: the teacher's coarsest.
 
     images: needed where a margin can only be measured. cache: folder in which this teacher's
     answers are kept, for pictures that come again exactly; a folder in it for each set of maps.
@@ -58,12 +61,13 @@ class Distiller:
         self.settings, self.student, self.teacher_cfg = settings, student, teacher.cfg
         detects = bool(student.heads)
         _require_same_kind(student, teacher.cfg)
-        _require_used_temperature(detects, settings)
+        require_used_temperature(student, settings)
         if not detects and settings.outputs:
             _require_same_classes(student, teacher.cfg, settings)
         self.pairs = match_taps(student, teacher.cfg, settings.taps) if settings.overhaul else []
         self.heads = match_heads(student, teacher.cfg) if detects and settings.outputs else []
         self.before_activation = settings.position == "before"
+        self.stride_px = coarsest_stride(teacher.cfg)
         self.taps = frozenset(pair.student.section for pair in self.pairs)
         self.connectors = Connectors(self.pairs, seed) if self.pairs else None
         self.margins = _margins(teacher, self.pairs, settings, images) if self.pairs else []
@@ -162,12 +166,22 @@ def require_measurable(
 ) -> None:
     """Raises InputError where nothing of the two can be compared, where a margin can only be
     measured and the training images are too few, and for a temperature of no answers."""
-    _require_used_temperature(bool(student.heads), settings)
+    require_used_temperature(student, settings)
     if not settings.overhaul:
         return
     pairs = match_taps(student, teacher.cfg, settings.taps)
     if settings.margin and any(batchnorm_of(teacher, p.teacher.section) is None for p in pairs):
         _require_enough(n_images)
+
+
+def require_used_temperature(student: Cfg, settings: DistillSettings) -> None:
+    """Raises InputError for a temperature where no classifier learns answers."""
+    detects = bool(student.heads)
+    if settings.temperature != DistillSettings.temperature and (detects or not settings.outputs):
+        raise InputError(
+            f"--temperature {settings.temperature:g} softens the answers that a classifier learns "
+            f"from: leave it out {'for a detector' if detects else 'or name --loss logits'}"
+        )
 
 
 def _require_enough(n_images: int) -> None:
@@ -233,6 +247,7 @@ def _activation(cfg: Cfg, section: int) -> str:
 
 def _require_same_classes(student: Cfg, teacher: Cfg, settings: DistillSettings) -> None:
     """Raises InputError where two classifiers' answers cannot be compared."""
+    require_same_channels(student, teacher)
     named = {name for name, _ in settings.losses} & {"objectness", "boxes"}
     if named:
         raise InputError(f"--loss {min(named)} is for detectors: a classifier has classes alone")
@@ -241,14 +256,6 @@ def _require_same_classes(student: Cfg, teacher: Cfg, settings: DistillSettings)
         raise InputError(
             f"the student {student.source} has {values[0]} classes, the teacher {teacher.source} "
             f"{values[1]}: their outputs cannot be compared"
-        )
-
-
-def _require_used_temperature(detects: bool, settings: DistillSettings) -> None:
-    if settings.temperature != DistillSettings.temperature and (detects or not settings.outputs):
-        raise InputError(
-            f"--temperature {settings.temperature:g} softens the answers that a classifier learns "
-            f"from: leave it out {'for a detector' if detects else 'or name --loss logits'}"
         )
 
 

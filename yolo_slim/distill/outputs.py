@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from yolo_slim.cfg import Cfg, Yolo, infer_shapes
+from yolo_slim.distill.inputs import require_same_input
 from yolo_slim.errors import InputError
 from yolo_slim.nn.decode import decode_boxes, not_half, split_raw
 from yolo_slim.nn.overlap import best_overlaps
@@ -36,8 +37,8 @@ class HeadPair:
 def match_heads(student: Cfg, teacher: Cfg) -> list[HeadPair]:
     """Heads by their stride, anchors by their shape; what has no partner is left to the labels.
 
-    Raises InputError where the two differ in classes or in the size of the input, where a head's
-    numbers are no logits, and where nothing matches.
+    Raises InputError where the two differ in classes or take other images, where a head's numbers
+    are no logits, and where nothing matches.
     """
     names = f"teacher {teacher.source} and student {student.source}"
     if teacher.n_classes != student.n_classes:
@@ -45,8 +46,7 @@ def match_heads(student: Cfg, teacher: Cfg) -> list[HeadPair]:
             f"{names} differ in classes, {teacher.n_classes} and {student.n_classes}: their "
             "outputs cannot be compared"
         )
-    if teacher.input_hw != student.input_hw:
-        raise InputError(f"{names} differ in the size of the input: give both the same --size")
+    require_same_input(student, teacher)
     if any(yolo.new_coords for cfg in (student, teacher) for yolo in cfg.yolos):
         raise InputError(f"{names}: heads with new_coords=1 cannot teach or be taught by outputs")
     pairs = []

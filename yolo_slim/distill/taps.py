@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yolo_slim.cfg import IMAGE, Cfg, Shape, Strided, head_maps, infer_shapes, moved_from
+from yolo_slim.distill.inputs import require_same_input
 from yolo_slim.errors import InputError
 
 MIN_STRIDE_PX = 4
@@ -80,14 +81,9 @@ def match_taps(student: Cfg, teacher: Cfg, by_hand: Sequence[tuple[int, int]] = 
     published for n stages where the last one weighs 1.
     by_hand: pairs of section numbers, student and teacher, in place of all that; each weighs 1.
 
-    Raises InputError where the inputs differ in size, nothing matches, or a pair has two sizes.
+    Raises InputError where the two take other images, nothing matches, or a pair has two sizes.
     """
-    if student.input_hw != teacher.input_hw:
-        sizes = [f"{cfg.net.width}x{cfg.net.height}" for cfg in (student, teacher)]
-        raise InputError(
-            f"the student {student.source} takes images of {sizes[0]}, the teacher "
-            f"{teacher.source} of {sizes[1]}: their features cannot be compared; give both --size"
-        )
+    require_same_input(student, teacher)
     if by_hand:
         return [_by_hand(student, teacher, *sections) for sections in by_hand]
     known: dict[tuple[Kind, tuple[int, int]], Tap] = {}

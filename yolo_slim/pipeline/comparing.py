@@ -14,7 +14,7 @@ from yolo_slim.files import write_csv
 from yolo_slim.in_use import in_use
 from yolo_slim.pipeline.comparison import Compared, Comparison
 from yolo_slim.pipeline.compress import Compression, compress, require_run
-from yolo_slim.pipeline.doable import naming, require_lessons
+from yolo_slim.pipeline.doable import naming, require_training
 from yolo_slim.pipeline.fingerprint import fingerprint
 from yolo_slim.pipeline.recipe import START, CompareSpec, ModelSpec
 from yolo_slim.pipeline.recipe_file import read_recipe
@@ -57,7 +57,7 @@ def compare(recipe_path: Path, out: Path, console: Console, threads: int | None)
                 "a step as teacher"
             )
         with naming(f"arm {arm.name}"):
-            require_lessons(spec.step(arm), before, student.cfg)
+            require_training(spec.step(arm), before, student.cfg)
     run = compress(recipe_path, out, console, threads)
     done: dict[str, list[Done]] = {arm.name: [] for arm in spec.arm}
     with in_use(out):

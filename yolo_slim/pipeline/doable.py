@@ -45,9 +45,10 @@ def require_doable(recipe: Recipe, start: Start) -> None:
             uncut = uncut and not isinstance(single, PruneStep | FactorizeStep)
 
 
-def require_lessons(step: TrainStep, start: Start, student: Cfg) -> None:
-    """Raises InputError where a teacher with the cfg of the start cannot teach the student what the
-    step says, or has too few pictures for it."""
+def require_training(step: TrainStep, start: Start, student: Cfg) -> None:
+    """Raises InputError where the student's cfg asks for what no training does, and where a teacher
+    with the cfg of the start cannot teach it what the step says, or has too few pictures for it."""
+    step.settings(seed=0, workers=0, cfg=student)
     if step.teacher is not None:
         n_images = min(N_MEASURED, len(start.pictures.samples))
         require_measurable(start.bundle, student, step.lessons().losses, n_images)
@@ -82,7 +83,7 @@ def _require_trained_before_use(recipe: Recipe, start: Start) -> None:
 def _require_doable(step: SingleStep, start: Start, uncut: bool) -> None:
     """uncut: the network is that of the start, whatever its weights are by now."""
     if isinstance(step, TrainStep):
-        require_lessons(step, start, start.bundle.cfg)
+        require_training(step, start, start.bundle.cfg)
     if isinstance(step, QuantizeStep) and step.epochs:
         require_teachable(start.bundle, start.bundle if step.teacher == SELF else None)
     if isinstance(step, PruneStep):

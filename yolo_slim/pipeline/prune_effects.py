@@ -92,6 +92,11 @@ DATA = Need(
     f"it is for {ASKED} and --sweep; --recalibrate names a file of its own",
 )
 SOME_IMAGES = Need(lambda w: w.asks_some, f"it is for {ASKED} and {{recalibrate}}")
+BATCHES = Need(lambda w: w.step.importance == "taylor", "it is for {importance} taylor")
+DRAWS = Need(
+    lambda w: w.step.importance == "random" or w.asks_some,
+    f"it is for {{importance}} random, and draws the images of {ASKED} and {{recalibrate}}",
+)
 
 NEEDS: dict[str, tuple[Need, ...]] = {
     "within": (SHARES,),
@@ -111,6 +116,8 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "images": (DATA,),
     "annotations": (DATA,),
     "n_images": (SOME_IMAGES,),
+    "batch_size": (BATCHES,),
+    "seed": (DRAWS,),
     "latency": (ONE_CUT,),
     "runtime": (TIMED,),
 }

@@ -40,7 +40,7 @@ class ChannelOptions(BaseModel):
     select: share of what the blocks of a pre-activation network read at their entrance that goes.
     adapt: to target_latency_ms by NetAdapt's steps. runtime: in which latency is measured.
     recalibrate: on how many training images running statistics are measured anew after the cut.
-    batch_size: of what is asked of images.
+    batch_size: of the images that 'taylor' asks. seed: of 'random', and of which images are asked.
     `score` is what `reduce` was called first.
     """
 

@@ -63,7 +63,11 @@ class Pruned:
 
 
 def run_prune(bundle: Bundle, step: PruneStep, around: Surroundings) -> Pruned:
-    """Does what the step says. Raises InputError for what cannot be, before it is done."""
+    """Does what the step says. Raises InputError for what cannot be, before it is done.
+
+    The seed that a step names draws its images, too, in place of that of `around`."""
+    if "seed" in step.model_fields_set:
+        around = replace(around, seed=step.seed)
     if step.recalibrate:
         require_some(len(around.some_to_recalibrate(step.recalibrate).samples), "recalibrate from")
     done = Pruned(bundle)

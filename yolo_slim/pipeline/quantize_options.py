@@ -54,11 +54,15 @@ class QatOptions(BaseModel):
     labels: bool = False
 
     def training(self) -> dict[str, Any]:
-        """Fields of TrainSettings. Weight decay would work against the float model's answers, and
-        steps of 8 bits need more digits than bf16 has. One process: what comes before and after is
-        not shared."""
+        """Fields of TrainSettings, whatever the cfg says.
+
+        Weight decay would work against the float model's answers, and steps of 8 bits need more
+        digits than bf16 has. Ranges were found at one size, on pictures that are not mixed; so is
+        the training, unless mixing is asked for. One process: what comes before and after is not
+        shared."""
         return {
             "epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr,
             "ranges": self.ranges, "labels": self.labels or self.teacher == NO_TEACHER,
-            "weight_decay": 0.0, "precision": "float32", "machines": Machines(devices=1),
+            "weight_decay": 0.0, "precision": "float32", "multi_scale": 1.0,
+            "machines": Machines(devices=1),
         }  # fmt: skip

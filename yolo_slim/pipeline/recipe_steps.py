@@ -96,7 +96,7 @@ class TrainStep(_Step, TaughtOptions):
     sparsity_penalty: SparsityPenalty = "l1"
     sparsity_step: SparsityStep = "proximal"
     sparsity_patience: Annotated[int, Field(ge=0)] = 0
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Annotated[int, Field(ge=1)] | None = None
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     precision: Literal["auto", "bf16", "float32"] = "auto"
     validations: Annotated[int, Field(ge=0)] = 3

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from torch import Tensor
 
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg, totals
 from yolo_slim.console import note, warn
 from yolo_slim.data.dataset import Dataset
-from yolo_slim.data.loader import TrainingSet, collate
+from yolo_slim.data.loader import TrainingSet
 from yolo_slim.errors import InputError
 from yolo_slim.export.onnx_model import export_onnx
 from yolo_slim.files import whole_file
 from yolo_slim.pipeline.circumstances import circumstances
+from yolo_slim.pipeline.detecting import DetectorData, train_detector
 from yolo_slim.pipeline.factorizing import factorize_document, run_factorize
 from yolo_slim.pipeline.prune_document import PLAN, prune_document
 from yolo_slim.pipeline.prune_step import run_prune
@@ -37,19 +37,15 @@ from yolo_slim.pipeline.recipe_steps import (
     SingleStep,
     TrainStep,
 )
-from yolo_slim.pipeline.scoring import input_batches, network_scorer, score, score_bundle
+from yolo_slim.pipeline.scoring import score, score_bundle
 from yolo_slim.pipeline.size import ModelSize
-from yolo_slim.pipeline.sparsity_curve import ap_curve_on
 from yolo_slim.pipeline.start import Start
 from yolo_slim.pipeline.step_folder import ONNX, Done, begin, finish
-from yolo_slim.pipeline.teaching import FEATURES, N_MEASURED, Lessons, train_taught
-from yolo_slim.pipeline.training import calm_from
+from yolo_slim.pipeline.teaching import Lessons
 from yolo_slim.progress import advancing
 from yolo_slim.report.model import StepRow
 from yolo_slim.runtime.detector import Detector
 from yolo_slim.runtime.session import OnnxSession, default_workers
-from yolo_slim.train.guidance import Guidance
-from yolo_slim.train.loop import train
 from yolo_slim.train.settings import TrainSettings
 
 
@@ -172,27 +168,16 @@ class StepRunner:
 
     def _taught(
         self, name: str, bundle: Bundle, teacher: Bundle | None, lessons: Lessons,
-        settings: TrainSettings, folder: Path, close_mosaic: int | None = None,
+        settings: TrainSettings, folder: Path, close_mosaic: int | None,
     ) -> Bundle:  # fmt: skip
-        def fit(
-            bundle: Bundle, settings: TrainSettings, guidance: Guidance | None, out: Path,
-            features: bool,
-        ) -> Bundle:  # fmt: skip
-            data = self.start.pictures if features else self.train_data
-            items = self._items(data, bundle.cfg)
-            items.calm_from = calm_from(settings.epochs, close_mosaic)
-            return train(
-                bundle, items, collate, settings, out, guidance=guidance,
-                score=None if features else network_scorer(self.val_data),
-                ap_curve=ap_curve_on(self.val_data),
-                label=f"{name}: {FEATURES}" if features else name,
-                resume=True, console=self.console,
-            )  # fmt: skip
-
-        def shown(cfg: Cfg) -> Iterator[Tensor]:
-            return input_batches(self.start.pictures, cfg, N_MEASURED, self.recipe.seed)
-
-        return train_taught(bundle, teacher, lessons, settings, shown, folder, fit)
+        learned = DetectorData(
+            self.train_data, self.start.pictures, self.val_data,
+            lambda data: self._items(data, bundle.cfg),
+        )  # fmt: skip
+        return train_detector(
+            bundle, teacher, lessons, settings, learned, folder,
+            label=name, resume=True, console=self.console, close_mosaic=close_mosaic,
+        )  # fmt: skip
 
     def _items(self, data: Dataset, cfg: Cfg) -> TrainingSet:
         """What all trainings on these data share: pictures are read once."""
@@ -247,7 +232,9 @@ class StepRunner:
             **step.training(), seed=self.recipe.seed, workers=default_workers(), validations=3
         )
         taught_by = bundle if step.teacher == SELF else teacher
-        trained = self._taught(step.name, done.bundle, taught_by, Lessons(), settings, folder)
+        trained = self._taught(
+            step.name, done.bundle, taught_by, Lessons(), settings, folder, close_mosaic=step.epochs
+        )
         return after_training(trained, step, self.train_data, self._progress, self.recipe.seed)
 
     def _progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:

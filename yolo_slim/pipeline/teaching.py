@@ -13,7 +13,7 @@ from torch import Tensor
 from yolo_slim.bundle import Bundle
 from yolo_slim.cfg import Cfg
 from yolo_slim.data.augment import Augmentation
-from yolo_slim.distill.distiller import Distiller
+from yolo_slim.distill.distiller import Distiller, require_used_temperature
 from yolo_slim.distill.margin import MIN_IMAGES
 from yolo_slim.distill.settings import DistillSettings
 from yolo_slim.errors import InputError
@@ -104,6 +104,7 @@ def train_taught(
 
     if lessons.method == "together":
         return fit(bundle, settings, make(lessons.losses, out), out, False)
+    require_used_temperature(bundle.cfg, lessons.losses)
     overhaul, others = _parted(lessons)
     first = out / FEATURES
     alone = replace(
@@ -132,7 +133,10 @@ def require_cacheable(
 def _parted(lessons: Lessons) -> tuple[DistillSettings, DistillSettings | None]:
     """What is learned first, and what beside the labels; None for nothing."""
     losses = lessons.losses
-    first = replace(losses, losses=(("overhaul", losses.overhaul),))
+    # There are no answers in it that a temperature could soften.
+    first = replace(
+        losses, losses=(("overhaul", losses.overhaul),), temperature=DistillSettings.temperature
+    )
     rest = [pair for pair in losses.losses if pair[0] != "overhaul"]
     if lessons.keep_features:
         rest.append(("overhaul", lessons.keep_features))

@@ -9,6 +9,7 @@ from yolo_slim.cfg import Cfg, NetKeys, net_keys
 from yolo_slim.data.augment import Augmentation
 from yolo_slim.errors import InputError
 from yolo_slim.train.loss import LossSettings
+from yolo_slim.train.schedule import darknet_schedule
 from yolo_slim.train.settings import TrainSettings
 
 LOSS = {
@@ -53,7 +54,8 @@ def settings_of(cfg: Cfg | None, typed: dict[str, Any], loss: dict[str, Any]) ->
     of [net], and the loss is divided by the images, so that its learning rate means what it does
     there. 'adamw' takes learning_rate and random from the cfg, and nothing else.
 
-    Raises InputError for a value out of range, CfgError for one that is none.
+    Raises InputError for a value out of range and a policy that cannot be followed, CfgError for a
+    value that is none.
     """
     keys = NetKeys() if cfg is None else net_keys(cfg)
     said: dict[str, Any] = {"lr": keys.learning_rate or DARKNET_LR, "multi_scale": keys.multi_scale}
@@ -61,7 +63,10 @@ def settings_of(cfg: Cfg | None, typed: dict[str, Any], loss: dict[str, Any]) ->
         said |= _darknet(keys)
         loss = {"per": "image"} | loss
     chosen = said | _given(typed)
-    return TrainSettings(**chosen, loss=LossSettings(**_given(loss)))
+    settings = TrainSettings(**chosen, loss=LossSettings(**_given(loss)))
+    if settings.schedule == "cfg":
+        darknet_schedule(keys, n_steps=1)  # told here, and not when its training begins
+    return settings
 
 
 def require_calm(epochs: int, calm_epochs: int | None) -> None:

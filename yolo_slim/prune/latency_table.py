@@ -27,10 +27,6 @@ class LatencyTable:
         self._known: dict[Cfg, float] = {}
         self._factor = 1.0
 
-    @property
-    def n_measured(self) -> int:
-        return len(self._known)
-
     def calibrate(self, cfg: Cfg, whole_ms: float) -> None:
         """whole_ms: what `cfg` takes as a whole."""
         self._factor *= whole_ms / self(cfg)

@@ -23,6 +23,9 @@ STOPPED = "yolo_slim_stopped"
 CIRCUMSTANCES = "yolo_slim"
 """What a checkpoint says beyond Lightning's: option -> value, as they were typed."""
 
+TOLD_LATER = ("labels", "--sync-bn", "warmup_epochs", "ema_decay")
+"""Of these, what checkpoints of earlier versions do not say."""
+
 
 class WholeFileIO(TorchCheckpointIO):
     """A checkpoint is synced to disk under a temporary name, then renamed: the last one stays good
@@ -85,8 +88,9 @@ def remove_unfinished(checkpoint: Path) -> None:
 
 def finished_weights(saved: dict[str, Any], module: Any) -> Weights | None:
     """The averaged weights of a training that had done all its steps, or all that were worth it;
-    None if some are to come."""
-    if int(saved["global_step"]) < module.n_steps and not saved.get(STOPPED):
+    None if some are to come, as where one that has ended early is asked for other epochs."""
+    as_long = saved[CIRCUMSTANCES]["--epochs"] == module.settings.epochs
+    if int(saved["global_step"]) < module.n_steps and not (saved.get(STOPPED) and as_long):
         return None
     return {
         key.removeprefix("network."): tensor.contiguous()
@@ -123,7 +127,8 @@ def resumable(checkpoint: Path, module: Any) -> dict[str, Any]:
             f"{min(differ)}): name the model that it was begun with, or {start_anew}"
         )
     circumstances = module.circumstances()
-    for option in {**begun, **circumstances}:
+    asked = {k: v for k, v in circumstances.items() if k in begun or k not in TOLD_LATER}
+    for option in {**begun, **asked}:
         now = circumstances.get(option)
         if option != "--epochs" and begun.get(option) != now:
             raise InputError(

@@ -24,6 +24,10 @@ class Guidance(Protocol):
     def before_activation(self) -> bool:
         """Whether it wants them before their activation."""
 
+    @property
+    def stride_px(self) -> int:
+        """The teacher's coarsest: both sides of its images are multiples of it."""
+
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Once, before the first step."""
 

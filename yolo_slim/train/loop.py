@@ -28,6 +28,7 @@ from yolo_slim.train.batches import BatchLoader
 from yolo_slim.train.checkpoint import (
     CHECKPOINT,
     CIRCUMSTANCES,
+    STOPPED,
     KeepState,
     WholeFileIO,
     finished_weights,
@@ -122,8 +123,12 @@ def train(
         saved = resumable(start, module)
         done = finished_weights(saved, module)
         if done is not None:
-            note(console, f"{start} is of the last step: nothing was left to train")
-            return ended(done, int(saved["epoch"]) + 1)
+            n_epochs = int(saved["epoch"]) + 1
+            why = "is of the last step"
+            if saved.get(STOPPED):
+                why = f"has ended at epoch {n_epochs}, as --sparsity-patience says"
+            note(console, f"{start} {why}: nothing was left to train")
+            return ended(done, n_epochs)
         _tell_other_length(saved, module, console)
         keep_earlier_log(out)
     remove_unfinished(checkpoint)

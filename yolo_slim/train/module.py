@@ -66,7 +66,8 @@ class DetectorModule(pl.LightningModule):
         self.told = told or {}
         self.steps_per_epoch = steps_per_epoch
         self.sparsity = Sparsity(bundle.cfg, settings, self.n_steps)
-        self.multi_scale = MultiScale(bundle.cfg, settings.multi_scale, settings.seed)
+        theirs = 1 if guidance is None else guidance.stride_px
+        self.multi_scale = MultiScale(bundle.cfg, settings.multi_scale, settings.seed, theirs)
         # A function and no module: the checkpoint holds the network once, under its own names.
         self.run = torch.compile(network.forward) if settings.compiled else network.forward
         self.scored: tuple[int, dict[str, float]] | None = None
@@ -106,6 +107,10 @@ class DetectorModule(pl.LightningModule):
             "--multi-scale": s.multi_scale,
             "--precision": s.precision,
             "loss": str(s.loss),
+            "labels": s.labels,
+            "--sync-bn": s.machines.sync_batchnorm,
+            "warmup_epochs": s.warmup_epochs,
+            "ema_decay": s.ema_decay,
             "classes": self.cfg.n_classes,
             "anchors": " ".join(f"{w:g},{h:g}" for w, h in anchors),
             "processes": s.machines.devices * s.machines.n_nodes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from functools import lru_cache
 
@@ -16,15 +17,19 @@ STEPS_AT_A_SIZE = 10
 
 
 class MultiScale:
-    """Resizes batches to a size that follows from seed and step; `factor` 1 leaves them alone."""
+    """Resizes batches to a size that follows from seed and step; `factor` 1 leaves them alone.
 
-    def __init__(self, cfg: Cfg, factor: float, seed: int) -> None:
+    teacher_stride_px: the coarsest of another network that is to see them.
+    """
+
+    def __init__(self, cfg: Cfg, factor: float, seed: int, teacher_stride_px: int = 1) -> None:
         self.cfg, self.factor, self.seed = cfg, factor, seed
-        self.stride = coarsest_stride(cfg) if factor > 1 else 1
+        self.stride = math.lcm(coarsest_stride(cfg), teacher_stride_px) if factor > 1 else 1
         self._at = lru_cache(maxsize=64)(lambda height, width: resize(cfg, height, width))
 
     def size_hw(self, step: int) -> tuple[int, int]:
-        """Height and width in pixels at optimizer step `step`, in whole strides, aspect kept."""
+        """Height and width in pixels at optimizer step `step`, in whole strides of all networks,
+        aspect kept."""
         height, width = self.cfg.input_hw
         draw = random.Random(f"{self.seed} {step // STEPS_AT_A_SIZE}")
         times = self.factor ** draw.uniform(-1, 1)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yolo_slim.nn.blocks import LocalBlock
 from yolo_slim.nn.network import Network
 from yolo_slim.train.settings import TrainSettings
 from yolo_slim.train.sparsity import GAMMA_EPS, gamma_lr, sparse_gammas
@@ -17,13 +18,19 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Kernels, other parameters, and the gammas that sparsity judges, as an optimizer takes them.
 
-    Kernels decay; gamma, beta and biases do not: sparsity alone speaks to gamma.
+    Kernels decay; gamma, beta, biases and factors of shortcuts do not: sparsity alone speaks to
+    gamma.
     """
     gammas = sparse_gammas(network) if settings.sparsity else []
     judged = {id(gamma) for gamma in gammas}
-    learning = [*network.parameters(), *(connectors.parameters() if connectors else ())]
-    decaying = [p for p in learning if p.ndim > 1]
-    others = [p for p in learning if p.ndim <= 1 and id(p) not in judged]
+    trained = nn.ModuleList([network] if connectors is None else [network, connectors])
+    kernels = {
+        id(module.weight)
+        for module in trained.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear | LocalBlock)
+    }
+    decaying = [p for p in trained.parameters() if id(p) in kernels]
+    others = [p for p in trained.parameters() if id(p) not in kernels and id(p) not in judged]
     group: dict[str, Any] = {"params": gammas, "weight_decay": 0.0, "lr": gamma_lr(settings)}
     if settings.optimizer == "adamw":
         group["eps"] = GAMMA_EPS

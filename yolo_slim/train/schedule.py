@@ -22,11 +22,6 @@ def lr_share(step: int, n_steps: int, n_warmup: int) -> float:
     return FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def lr_sum(peak_lr: float, n_steps: int, n_warmup: int) -> float:
-    """Sum of the learning rate over all steps of the cosine."""
-    return peak_lr * sum(lr_share(step, n_steps, n_warmup) for step in range(n_steps))
-
-
 def darknet_schedule(keys: NetKeys, n_steps: int) -> Schedule:
     """What [net] says (`get_current_rate` of AlexeyAB's Darknet), stretched to `n_steps`.
 
