@@ -306,7 +306,7 @@ def begun(monkeypatch, command: str) -> Bundle:
     def train(bundle, *_, **__):
         raise Begun(bundle)
 
-    monkeypatch.setattr("yolo_slim.cli.training.train_bundle", train)
+    monkeypatch.setattr("yolo_slim.pipeline.detecting.train", train)
     with pytest.raises(Begun) as caught:
         status(command)
     return caught.value.args[0]
