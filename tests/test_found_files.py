@@ -11,7 +11,7 @@ from yolo_slim.data.annotations import form_of
 from yolo_slim.data.describe import read_dataset
 from yolo_slim.data.folders import read_picture_folders
 from yolo_slim.found_files import files_below
-from yolo_slim.video.source import frames, is_picture, source_files
+from yolo_slim.video.source import find_source, frames, is_picture
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_hidden_files_are_no_pictures_of_a_class_or_of_a_folder(tmp_path):
         (tmp_path / name).with_name("._1.png").write_text("a resource fork of macOS")
     folders = read_picture_folders(tmp_path)
     assert [path.name for path in folders.paths] == ["1.png", "1.png"]
-    assert source_files(tmp_path / "cat") == [tmp_path / "cat" / "1.png"]
+    assert find_source(tmp_path / "cat").files == (tmp_path / "cat" / "1.png",)
     assert len(list(frames(tmp_path / "cat"))) == 1
 
 

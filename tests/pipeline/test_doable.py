@@ -122,7 +122,6 @@ def test_mixing_does_not_end_before_it_begins(place, capsys):
         ('ratio = 0.5\nabsorb = false\norder = "channels-first"', "order does nothing here: it is"),
         ("ratio = 0.5\nn_images = 9", "n_images does nothing here: it is for importance taylor"),
         ("ratio = 0.5\nbatch_size = 9", "batch_size does nothing here: it is for importance"),
-        ("ratio = 0.5\nseed = 9", "seed does nothing here: it is for importance random"),
     ],
 )
 def test_an_option_of_a_cut_that_would_do_nothing(how, words, place, capsys):

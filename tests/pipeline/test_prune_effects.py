@@ -62,8 +62,6 @@ IDLE = {
     "--data x.yaml --recalibrate x.yaml": "--recalibrate names a file of its own",
     "--images x --annotations y.json": "it is for --importance taylor",
     "--n-images 5 --sweep --images x --annotations y.json": "and --recalibrate",
-    "--seed 5": "it is for --importance random, and draws the images of",
-    "--seed 5 --sweep --images x --annotations y.json": "it is for --importance random",
 }
 
 
@@ -92,7 +90,7 @@ BUSY = {
     "--data x --n-images 5 --adapt": {"target_latency_ms": 5.0, "adapt": True},
     "--data x --n-images 5": {"layers": 2, "layer_rank": "drop-one"},
     "--n-images 5 --seed 1": {"ratio": 0.5, "recalibrate": 5},
-    "--seed 2": {"ratio": 0.5, "importance": "random"},
+    "--seed 2": {"ratio": 0.5},
     "--seed 3 --batch-size 4": {"ratio": 0.5, "importance": "taylor"},
 }
 

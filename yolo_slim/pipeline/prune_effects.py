@@ -93,10 +93,6 @@ DATA = Need(
 )
 SOME_IMAGES = Need(lambda w: w.asks_some, f"it is for {ASKED} and {{recalibrate}}")
 BATCHES = Need(lambda w: w.step.importance == "taylor", "it is for {importance} taylor")
-DRAWS = Need(
-    lambda w: w.step.importance == "random" or w.asks_some,
-    f"it is for {{importance}} random, and draws the images of {ASKED} and {{recalibrate}}",
-)
 
 NEEDS: dict[str, tuple[Need, ...]] = {
     "within": (SHARES,),
@@ -117,11 +113,11 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "annotations": (DATA,),
     "n_images": (SOME_IMAGES,),
     "batch_size": (BATCHES,),
-    "seed": (DRAWS,),
     "latency": (ONE_CUT,),
     "runtime": (TIMED,),
 }
-"""Option -> what must hold for it to do something, told in this order."""
+"""Option -> what must hold for it to do something, told in this order. A seed is fine everywhere:
+people give it to every command alike."""
 
 
 def require_effects(wish: Wish, spelled: Spelling = str) -> None:
