@@ -110,3 +110,12 @@ def test_a_name_that_is_not_utf_8_is_told(place, capsys):
     assert status("detect model one two --out seen") == 1
     assert "passed over: one/caf\\udce9.png" in capsys.readouterr().out
     assert (place / "seen" / "caf\ufffd.jpg").is_file()
+
+
+def test_what_a_folder_holds_beside_pictures_is_told(place, capsys):
+    (place / "one" / "deeper").mkdir()
+    (place / "one" / "clip.mp4").write_bytes(b"a video")
+    (place / "one" / ".hidden").write_text("")
+    assert status("detect model one --out seen") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "note: one: 2 files and folders that are no pictures are left out" in told

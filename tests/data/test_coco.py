@@ -172,3 +172,12 @@ def test_dirty_pictures_have_the_size_their_annotations_say(shared_data):
     dataset = read_coco(shared_data / "fruit/test", shared_data / "fruit/annotations/test.json")
     for sample in dataset.samples[::2]:
         assert read_image(sample.path).shape == (sample.height_px, sample.width_px, 3)
+
+
+def test_categories_of_one_name_are_told(document, write_set):
+    document["categories"].append({"id": 9, "name": "Fig"})
+    dataset = read_coco(*write_set(document))
+    assert dataset.class_names == ("fig", "pear", "Fig")
+    assert dataset.notes == (
+        "2 categories share names (fig, Fig): where classes are compared by name they are one",
+    )

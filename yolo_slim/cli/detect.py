@@ -29,7 +29,7 @@ from yolo_slim.cli.options import (
     write_json,
 )
 from yolo_slim.cli.targets import check_file, require_kept
-from yolo_slim.console import warn
+from yolo_slim.console import note, warn
 from yolo_slim.data.image import read_image
 from yolo_slim.errors import DataError, Interrupted, RunError
 from yolo_slim.pipeline.models import ModelSource, open_session
@@ -75,6 +75,10 @@ def detect(
     require_records(records)
     with open_session(model_source, runtime, threads, tile_choice(winograd)) as session:
         tell_session(session, conf, nms)
+        for address, found in zip(source, sources, strict=True):
+            if found.n_left_out:
+                note(console, f"{public_address(address)}: {found.n_left_out} files and folders "
+                     "that are no pictures are left out; videos are named one by one")  # fmt: skip
         class_names = session.names
         detector = Detector(session, conf, nms, resize_mode=resize)
         broken: list[DataError] = []

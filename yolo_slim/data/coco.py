@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from yolo_slim.class_names import class_key
 from yolo_slim.data.dataset import (
     Dataset,
     Row,
@@ -76,8 +78,18 @@ def read_coco(images: Path, annotations: Path) -> Dataset:
         samples.append(sample)
         n_flat += flat
     names = tuple(str(categories[key].get("name", key)) for key in category_ids)
-    return Dataset(
-        str(annotations), tuple(samples), names, category_ids, flat_box_notes(n_flat), n_outlines
+    notes = (*flat_box_notes(n_flat), *_name_notes(names))
+    return Dataset(str(annotations), tuple(samples), names, category_ids, notes, n_outlines)
+
+
+def _name_notes(names: Sequence[str]) -> tuple[str, ...]:
+    count_of = Counter(map(class_key, names))
+    shared = [name for name in names if count_of[class_key(name)] > 1]
+    if not shared:
+        return ()
+    return (
+        f"{len(shared)} categories share names ({', '.join(shared[:4])}): where classes are "
+        "compared by name they are one",
     )
 
 

@@ -28,7 +28,7 @@ def numbered_as(data: Dataset, model: str, names: Sequence[str], n_classes: int)
             return data
         raise InputError(
             f"{model} detects {n_classes} classes, {data.source} has {len(ours)} "
-            f"({_some(ours)}): they must be the same"
+            f"({_some(ours)}): they must be the same, or the model's be named by --names"
         )
     if same_names(names, ours):
         return data

@@ -67,11 +67,13 @@ class Source:
     files: the pictures, or the video; none for a camera and a stream.
     names: see `Frame`; one for each picture, one for a video.
     address: what OpenCV opens as a video; None for still pictures.
+    n_left_out: what else lies in a folder of pictures: videos, folders, other files.
     """
 
     files: tuple[Path, ...]
     names: tuple[str, ...]
     address: str | int | None = None
+    n_left_out: int = 0
 
 
 def read_bgr(path: Path) -> np.ndarray:
@@ -95,7 +97,8 @@ def find_source(source: str | Path) -> Source:
     path = Path(source)
     if path.is_dir() or (path.is_file() and is_picture(path)):
         pictures = _pictures_in(path) if path.is_dir() else [path]
-        return Source(tuple(pictures), tuple(file_stem(picture.stem) for picture in pictures))
+        names = tuple(file_stem(picture.stem) for picture in pictures)
+        return Source(tuple(pictures), names, n_left_out=_n_in(path) - len(pictures))
     if path.is_file():
         # Absolute: FFmpeg takes what stands before a colon for a protocol, as in `12:30.mp4`.
         return Source((path,), (file_stem(path.stem),), str(path.absolute()))
@@ -159,9 +162,17 @@ def _pictures_in(folder: Path) -> list[Path]:
     pictures = [path for path in files_in(folder) if is_picture(path)]
     if not pictures:
         raise DataError(
-            f"{folder} holds no picture; expected at least one of {' '.join(sorted(_STILL))}."
+            f"{folder} holds no picture; expected at least one of {' '.join(sorted(_STILL))}. "
+            "Videos are named one by one."
         )
     return pictures
+
+
+def _n_in(path: Path) -> int:
+    """How much lies in a folder, hidden things aside; of a file it is the file."""
+    if not path.is_dir():
+        return 1
+    return sum(not inside.name.startswith(".") for inside in path.iterdir())
 
 
 def _pictures(
