@@ -32,7 +32,7 @@ from yolo_slim.train.settings import TrainSettings
 from yolo_slim.weights import network_of, random_weights
 from yolo_slim.zoo import build
 
-CSV = Path(__file__).with_name("distill-step.csv")
+CSV = Path(__file__).with_name("distill-step-alternating.csv")
 SIZE, BATCH, ROUNDS, WARMUP = 256, 8, 15, 2
 PAIRS = [
     ("yolov3-lite-mobilenetv2", "yolov3-tiny"),
