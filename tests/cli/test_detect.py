@@ -71,12 +71,14 @@ def test_what_it_has_not_drawn_is_kept_and_told_before_the_model_is_opened(
 def test_sources_are_opened_one_after_another(place, monkeypatch):
     seen = []
 
-    def followed(address, *arguments):
-        def stream():
-            yield from whole(address, *arguments)
-            seen.append(f"{address} ends")
+    def followed(source, *arguments):
+        folder = source.files[0].parent
 
-        seen.append(f"{address} opens")
+        def stream():
+            yield from whole(source, *arguments)
+            seen.append(f"{folder} ends")
+
+        seen.append(f"{folder} opens")
         return stream()
 
     whole = detect.frames

@@ -89,7 +89,7 @@ def detect(
         with Sink(out) as sink, record_file(records, class_names) as record:
             try:
                 for address, found in zip(source, sources, strict=True):
-                    stream = frames(address, _read_upright, broken.append)
+                    stream = frames(found, _read_upright, broken.append)
                     name = Path(public_address(address)).name
                     with progress(f"detect {name}") as advance:
                         n_read, promised = 0, None

@@ -98,7 +98,8 @@ def find_source(source: str | Path) -> Source:
     if path.is_dir() or (path.is_file() and is_picture(path)):
         pictures = _pictures_in(path) if path.is_dir() else [path]
         names = tuple(file_stem(picture.stem) for picture in pictures)
-        return Source(tuple(pictures), names, n_left_out=_n_in(path) - len(pictures))
+        n_left_out = _n_in(path) - len(pictures) if path.is_dir() else 0
+        return Source(tuple(pictures), names, n_left_out=n_left_out)
     if path.is_file():
         # Absolute: FFmpeg takes what stands before a colon for a protocol, as in `12:30.mp4`.
         return Source((path,), (file_stem(path.stem),), str(path.absolute()))
@@ -131,14 +132,15 @@ def is_picture(path: Path) -> bool:
 
 
 def frames(
-    source: str | Path,
+    source: str | Path | Source,
     read_image: ReadImage = read_bgr,
     pass_over: Callable[[DataError], None] | None = None,
 ) -> Iterator[Frame]:
     """The pictures of a source, one after another.
 
     source: a picture; a folder, whose pictures come sorted by name (other and hidden files and
-        sub-folders are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...
+        sub-folders are passed over); a video file; a camera number such as "0"; a stream such as rtsp://...;
+        or what `find_source` made of one of these.
     read_image: how a still picture is read.
     pass_over: is told of a broken picture, and the next one follows, and of a video that does not
         open; without it the error rises.
@@ -146,7 +148,7 @@ def frames(
     A video is opened at once: a missing source, a folder without pictures and a video without a
     frame raise DataError here, a broken picture when its turn comes.
     """
-    found = find_source(source)
+    found = source if isinstance(source, Source) else find_source(source)
     if found.address is None:
         return _pictures(found, read_image, pass_over)
     try:
@@ -168,11 +170,9 @@ def _pictures_in(folder: Path) -> list[Path]:
     return pictures
 
 
-def _n_in(path: Path) -> int:
-    """How much lies in a folder, hidden things aside; of a file it is the file."""
-    if not path.is_dir():
-        return 1
-    return sum(not inside.name.startswith(".") for inside in path.iterdir())
+def _n_in(folder: Path) -> int:
+    """How much lies in a folder, hidden things aside."""
+    return sum(not inside.name.startswith(".") for inside in folder.iterdir())
 
 
 def _pictures(
